@@ -1,0 +1,534 @@
+"""What the three estimators have in common."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator, MultiOutputMixin
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl.estimators._callbacks import CallbackSupportMixin, start_context, with_callbacks
+from skmtl.estimators._parameters import check_parameters
+from skmtl.estimators._training import (
+    EARLY_STOPPING_ROWS,
+    Rows,
+    all_or_nothing,
+    build_net,
+    encode_features,
+    fit_preprocessing,
+    layout_of,
+    split_rows,
+    train_net,
+)
+from skmtl.estimators._view import TaskView, view_of
+from skmtl.estimators._weights import cell_weights, check_sample_weight
+from skmtl.features import read_features
+from skmtl.layers import Seeds
+from skmtl.metrics import TaskScoring
+from skmtl.tasks import TargetEncoder, Targets, TargetScaler, TaskOutput
+from skmtl.training import (
+    EVALUATION_ROWS,
+    DivergedError,
+    TaskData,
+    split_callbacks,
+    torch_threads,
+)
+
+
+def _has_class_task(estimator: Any) -> bool:
+    """Tell whether a fitted estimator has a class task; raise as scikit-learn does if not."""
+    if not hasattr(estimator, "tasks_"):
+        return estimator._default_kind != "regression"
+    return any(task.has_classes for task in estimator.tasks_)
+
+
+def _chunks(X: Any) -> Iterator[Any]:
+    """Cut rows into dense pieces that fit a core's cache."""
+    for start in range(0, X.shape[0], EVALUATION_ROWS):
+        chunk = X[start : start + EVALUATION_ROWS]
+        yield chunk.toarray() if sparse.issparse(chunk) else chunk
+
+
+class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
+    """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
+
+    _default_kind: str | None = None
+
+    def __init__(
+        self,
+        tasks: Any = None,
+        *,
+        sharing: Any = "hard",
+        loss_weights: Any = None,
+        trunk: Any = "mlp",
+        hidden_layer_sizes: tuple[int, ...] = (128, 128),
+        activation: Any = "relu",
+        dropout: float = 0.0,
+        head_layer_sizes: tuple[int, ...] = (),
+        penalty: Any = None,
+        optimizer: Any = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        batch_size: int | str = "auto",
+        max_epochs: int = 100,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        preprocess: Any = "auto",
+        device: Any = "auto",
+        dtype: str = "float32",
+        n_threads: int | None = 1,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+        callbacks: Any = None,
+        net_params: dict[str, Any] | None = None,
+    ) -> None:
+        self.tasks = tasks
+        self.sharing = sharing
+        self.loss_weights = loss_weights
+        self.trunk = trunk
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.head_layer_sizes = head_layer_sizes
+        self.penalty = penalty
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.preprocess = preprocess
+        self.device = device
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.net_params = net_params
+
+    # ---- fitting -------------------------------------------------------------------------
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : frame, ndarray, sparse matrix or tensor of shape (n_samples, n_features)
+            Features.  Arrays with more axes go to trunks that take them.
+        y : frame, series, array, list of rows, tensor or dict
+            Targets, shape (n_samples,) or (n_samples, n_columns).  NaN, None, pd.NA, NaT
+            and masked cells are missing labels.  A dict of columns works here alone:
+            cross-validation needs a frame.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights of rows, or of each task's labels, at least 0.
+        X_val, y_val : as X and y, default=None
+            Validation rows in place of a part of the training rows.
+        sample_weight_val : as sample_weight, default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        estimator
+            self.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If parameters or data are not valid.  The estimator is left as it was.
+        DivergedError
+            If the loss of a task becomes NaN or infinite.  The estimator is left as it was,
+            or, with early stopping, fitted with the best weights before.
+        """
+        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together. Found one of them.")
+        continues = bool(self.warm_start) and hasattr(self, "net_")
+        return self._fit(X, y, sample_weight, validation, continues=continues)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+        """Train for one pass over the given rows.
+
+        The first call decides on tasks, classes, preprocessing and target scales; later
+        calls keep them.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            Rows.
+        classes : dict, list or array, default=None
+            All classes that will ever occur: by task name, one entry per class task, or
+            (for a single task) the classes.  Read by the first call.
+        sample_weight : as in `fit`, default=None
+            Weights.
+
+        Returns
+        -------
+        estimator
+            self.
+
+        Raises
+        ------
+        ValueError
+            If a class is new that no call before had.
+        """
+        continues = hasattr(self, "net_")
+        return self._fit(
+            X, y, sample_weight, None, continues=continues, is_partial=True, classes=classes
+        )
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: Any,
+        *,
+        continues: bool,
+        is_partial: bool = False,
+        classes: Any = None,
+    ) -> Any:
+        diverged: DivergedError | None = None
+        max_epochs = 1 if is_partial else self.max_epochs
+        with all_or_nothing(self):
+            check_parameters(self)
+            rows = self._check_rows(X, y, sample_weight, reset=not continues, classes=classes)
+            seeds = Seeds.spawn(check_random_state(self.random_state))
+            train, valid, stops = self._split(rows, validation, seeds, is_partial)
+            if not continues:
+                self._preprocess = fit_preprocessing(self.preprocess, train)
+                self._scaler = TargetScaler().fit(
+                    train.targets, train.weights, self.tasks_
+                )
+            with torch_threads(self.n_threads):
+                net = self._net_for(train, seeds, continues)
+                try:
+                    train_net(
+                        net,
+                        self._on_device(train, net),
+                        None if valid is None else self._on_device(valid, net),
+                        estimator=self,
+                        max_epochs=max_epochs,
+                        stops_early=stops,
+                        after_epoch=None if is_partial else self._after_epoch(X, y),
+                    )
+                except DivergedError as error:
+                    if net.stopping_ is None or not net.stopping_.restore(net):
+                        raise
+                    diverged = error
+            self.net_ = net
+            self.n_iter_ = len(net.history)
+            stopped = net.stopping_
+            self.best_epoch_ = self.n_iter_ if stopped is None else stopped.best_epoch_
+        if diverged is not None:
+            raise DivergedError(
+                f"{diverged} The estimator holds the best weights, of epoch {self.best_epoch_}."
+            ) from diverged
+        return self
+
+    def _check_rows(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
+    ) -> Rows:
+        """Check X, y and weights, and learn the tasks if `reset`."""
+        X = read_features(self, X, reset=reset, allow_nan=self._allows_nan())
+        if reset:
+            encoder = TargetEncoder(self.tasks, self._default_kind)
+            encoder.fit(y, self._named_classes(classes, y))
+            self._encoder = encoder
+            self.tasks_ = encoder.tasks_
+            self._set_classes()
+        targets = self._encoder.transform(y)
+        check_consistent_length(X, targets.values)
+        by_task = check_sample_weight(sample_weight, len(targets), self.tasks_)
+        weights = cell_weights(by_task, self.class_weight, targets, self._encoder)
+        rows = Rows(X, targets, weights, by_task.mean(axis=1)).labelled()
+        if len(rows) == 0:
+            raise ValueError(
+                "y has no label at all: every cell is missing or of weight 0. At least one task "
+                "must have labelled rows."
+            )
+        return rows
+
+    def _named_classes(self, classes: Any, y: Any) -> dict[str, Any] | None:
+        """Turn what `partial_fit` got into classes by task."""
+        if classes is None or isinstance(classes, dict):
+            return classes
+        names = [task.name for task in TargetEncoder(self.tasks, self._default_kind).fit(y).tasks_]
+        listed = classes if isinstance(classes, list) and len(names) > 1 else [classes]
+        if len(listed) != len(names):
+            raise ValueError(
+                f"Parameter `classes` must have one entry for each of the {len(names)} tasks "
+                f"{names}, or be a dict. Found {len(listed)}."
+            )
+        return dict(zip(names, listed, strict=True))
+
+    def _split(
+        self, rows: Rows, validation: Any, seeds: Seeds, is_partial: bool
+    ) -> tuple[Rows, Rows | None, bool]:
+        """Choose training and validation rows, and whether to stop early."""
+        if is_partial:
+            return rows, None, False
+        if validation is not None:
+            return rows, self._check_rows(*validation, reset=False), self.early_stopping is not False
+        stops = self.early_stopping
+        if stops == "auto":
+            stops = len(rows) >= EARLY_STOPPING_ROWS
+        if not stops:
+            return rows, None, False
+        return (*split_rows(rows, self.tasks_, self.validation_fraction, seeds), True)
+
+    def _net_for(self, train: Rows, seeds: Seeds, continues: bool) -> Any:
+        """Return a copy of the fitted net to go on with, or a new one."""
+        if continues:
+            # A copy, so that an error leaves the fitted net as it was.
+            net = copy.deepcopy(self.net_)
+            net.set_params(lr=self.lr)
+            return net
+        shape = encode_features(self._preprocess, train.take(np.arange(1)).X).shape[1:]
+        return build_net(self, shape, self.tasks_, len(train), seeds).initialize()
+
+    def _on_device(self, rows: Rows, net: Any) -> TaskData:
+        parameter = next(net.module_.parameters())
+        return TaskData.pack(
+            encode_features(self._preprocess, rows.X),
+            self._scaler.transform(rows.targets.values),
+            rows.weights,
+            layout_of(self.tasks_),
+            parameter.device,
+            parameter.dtype,
+        )
+
+    def _after_epoch(self, X: Any, y: Any) -> Any:
+        """Start scikit-learn's callbacks; return what to call after each epoch."""
+        _, theirs = split_callbacks(self.callbacks)
+        context = start_context(self, theirs, self.max_epochs, X, y)
+        if context is None or not getattr(self, "_skl_callbacks", None):
+            return None
+
+        def after_epoch(net: Any) -> bool:
+            epoch = context.subcontext("epoch")
+            epoch.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            return bool(
+                epoch.call_on_fit_task_end(
+                    estimator=self,
+                    X=X,
+                    y=y,
+                    reconstruction_attributes=lambda: {"net_": copy.deepcopy(net)},
+                )
+            )
+
+        return after_epoch
+
+    def _allows_nan(self) -> bool:
+        return self.preprocess is not None
+
+    # ---- predicting ----------------------------------------------------------------------
+
+    def predict_outputs(self, X: Any) -> list[TaskOutput]:
+        """Predict all tasks as numbers, in one forward pass.
+
+        What `predict`, `predict_proba` and the task scorers are made of.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Features.
+
+        Returns
+        -------
+        list of TaskOutput
+            Class probabilities, or numbers in the units of y, in the order of ``tasks_``.
+        """
+        check_is_fitted(self, "net_")
+        X = read_features(self, X, reset=False, allow_nan=self._allows_nan())
+        with torch_threads(self.n_threads):
+            z = self.net_.module_.evaluate(_chunks(encode_features(self._preprocess, X)))
+            return self._outputs(z)
+
+    def _outputs(self, z: torch.Tensor) -> list[TaskOutput]:
+        layout = self.net_.criterion_.layout
+        outputs: dict[int, TaskOutput] = {}
+        for group in layout.groups:
+            # Mean over members, then (task, sample, output or class).
+            linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
+            for i in range(group.n_tasks):
+                position = group.tasks.start + i
+                user, columns = layout.order[position], layout.columns[position]
+                outputs[user] = self._output(user, columns, linked[i])
+        return [outputs[i] for i in range(len(outputs))]
+
+    def _output(self, position: int, columns: slice, values: np.ndarray) -> TaskOutput:
+        task = self.tasks_[position]
+        if not task.has_classes:
+            scale, mean = self._scaler.scale_[columns], self._scaler.mean_[columns]
+            values = values * scale + mean
+            if not self._encoder.labelled_[task.name]:
+                values = np.full_like(values, np.nan)
+        elif task.n_classes < 2:
+            values = np.ones((len(values), task.n_classes))
+        return TaskOutput(task, np.ascontiguousarray(values))
+
+    def encode_targets(self, y: Any) -> Targets:
+        """Encode targets for scoring: a class that `fit` never saw gets the next free code.
+
+        Parameters
+        ----------
+        y : as in `fit`
+            Targets.
+
+        Returns
+        -------
+        Targets
+            Values and mask, shape (n_samples, n_columns).
+        """
+        check_is_fitted(self, "net_")
+        return self._encoder.transform(y, unseen="code")
+
+    def predict(self, X: Any) -> Any:
+        """Predict labels and numbers.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Features.
+
+        Returns
+        -------
+        frame, series, array or tensor
+            The container that y came in: a frame with y's names and types, an array of
+            shape (n_samples, n_columns), or (n_samples,) for a single 1-D target.
+        """
+        outputs = self.predict_outputs(X)
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return self._encoder.restore([output.predicted for output in outputs], index)
+
+    @available_if(_has_class_task)
+    def predict_proba(self, X: Any) -> Any:
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Features.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_samples, n_classes)
+            By class task; columns in the order of ``classes_``.  For a single 1-D target
+            the array alone.
+        """
+        outputs = self.predict_outputs(X)
+        return self._by_task({o.task.name: o.values for o in outputs if o.task.has_classes})
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the mean skill over tasks: ``1 - loss / loss of the best constant``.
+
+        R2 for regression tasks, D2 log loss for class tasks, see
+        :func:`skmtl.metrics.skill_score`.  Tasks without a label in y are left out.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            Rows to judge by.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 as good as the mean and the class shares.
+        """
+        return TaskScoring()(self, X, y, sample_weight)["score"]
+
+    def task_view(self, task: str) -> TaskView:
+        """Return one task as a fitted scikit-learn classifier or regressor.
+
+        For tools that know a single target: ``permutation_importance``,
+        ``partial_dependence``, ``CalibratedClassifierCV(FrozenEstimator(view))``.
+
+        Parameters
+        ----------
+        task : str
+            Name of the task.
+
+        Returns
+        -------
+        TaskClassifier or TaskRegressor
+            It reads this estimator and is fitted as long as this one is.
+
+        Raises
+        ------
+        ValueError
+            If there is no such task.
+        """
+        check_is_fitted(self, "net_")
+        return view_of(self, task)
+
+    # ---- state ---------------------------------------------------------------------------
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``."""
+        if not hasattr(self, "net_"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
+        rows = [{k: v for k, v in row.items() if k != "batches"} for row in self.net_.history]
+        return pd.DataFrame(rows).set_index("epoch")
+
+    def _set_classes(self) -> None:
+        by_task = {t.name: self._encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
+        vars(self).pop("classes_", None)
+        if by_task:
+            self.classes_ = self._by_task(by_task)
+
+    def _by_task(self, values: dict[str, np.ndarray]) -> Any:
+        """Return what belongs to class tasks by name, or the one thing for a 1-D target."""
+        if self._encoder.container_.n_dims == 1:
+            return next(iter(values.values()))
+        return values
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - scikit-learn's name
+        """Return the parameters that differ from the defaults and, once fitted, the tasks."""
+        text = super().__repr__(N_CHAR_MAX)
+        if not hasattr(self, "tasks_"):
+            return text
+        shown = ", ".join(map(repr, self.tasks_[:8]))
+        return f"{text}\n# tasks: {shown}{', ...' if len(self.tasks_) > 8 else ''}"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there is a trained net."""
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may expect."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = self.preprocess is not None
+        tags.input_tags.sparse = True
+        return tags

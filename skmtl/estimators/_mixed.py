@@ -1,0 +1,151 @@
+"""Regression and classification targets in one network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils import ClassifierTags, RegressorTags
+
+from skmtl.estimators._base import BaseMultiTaskNet
+
+
+class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
+    """A neural network that learns several targets of one table at once.
+
+    The targets may mix numbers, two classes, several classes and vectors, and any cell may
+    lack its label.  The network minimises
+
+        ``sum_t a_t * mean_labelled(w_it * loss_t) + Omega(theta)``
+
+    over tasks t and their labelled rows i: squared error on standardised numbers,
+    cross-entropy on classes, task weights ``a_t`` (`loss_weights`), row and class weights
+    ``w_it`` (`sample_weight`, `class_weight`), and penalties Omega (`penalty`).
+
+    Use it where one table has several related targets, and compare it with a network per
+    target by ``sharing="independent"``.  For targets of one kind see
+    :class:`MultiTaskNetRegressor` and :class:`MultiTaskNetClassifier`.
+
+    Parameters
+    ----------
+    tasks : mapping, list of Task or str, default=None
+        What the columns of y are, where the rule of :func:`skmtl.tasks.infer_kind` shall not
+        decide: ``{"price": "regression", "sold": "binary", "box": ["x", "y", "w", "h"]}``, by
+        name or position; a list makes one vector-valued task of several columns.
+    sharing : str or Sharing, default="hard"
+        How tasks share: ``"hard"`` (one trunk), ``"independent"`` (a net per task, trained
+        as one program), or an object of :mod:`skmtl.sharing`.
+    loss_weights : mapping, sequence, str or Weighting, default=None
+        The weights ``a_t``: by task name, in the order of the tasks, or an object of
+        :mod:`skmtl.weighting`.  None: all 1.
+    trunk : str or Trunk, default="mlp"
+        What maps features to the representation.  An object of :mod:`skmtl.trunks` has
+        parameters of its own, in place of the next three.
+    hidden_layer_sizes : tuple of int, default=(128, 128)
+        Width of each hidden layer of the trunk.  Empty: a linear model.
+    activation : str or type, default="relu"
+        Activation of hidden layers.
+    dropout : float, default=0.0
+        Probability of dropping an activation of the trunk in training, in [0, 1).
+    head_layer_sizes : tuple of int, default=()
+        Hidden layers of each task's head, of its own weights.
+    penalty : str, Penalty or list of them, default=None
+        The terms of Omega: ``"l1"``, ``"l2"`` or objects of :mod:`skmtl.penalties`, which
+        name a part of the network.
+    optimizer : str or type, default="adamw"
+        ``"adamw"``, ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"nadam"``, ``"radam"`` or a class
+        of torch.optim.
+    lr : float, default=1e-3
+        Learning rate.  Schedules: skorch's ``LRScheduler`` in `callbacks`.
+    weight_decay : float, default=0.0
+        Decay of the weights (not of the biases): decoupled for AdamW, else as the
+        optimiser has it.
+    batch_size : int or "auto", default="auto"
+        The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
+        ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
+    max_epochs : int, default=100
+        The largest number of passes over the training rows.
+    early_stopping : bool or "auto", default="auto"
+        Whether to stop when ``valid_score`` (mean over tasks of 1 - loss / loss of the best
+        constant) no longer rises, and to keep the best weights.  ``"auto"``: if there are
+        validation rows, or at least 1,000 labelled rows to part some off.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is parted off for it, with the class shares and label
+        presence of every task kept.
+    n_iter_no_change : int, default=10
+        Epochs without a rise of more than `tol` before it stops.
+    tol : float, default=1e-4
+        What counts as a rise.
+    class_weight : "balanced", mapping, or mapping from tasks to these, default=None
+        Weights of classes.
+    preprocess : "auto", None or transformer, default="auto"
+        ``"auto"``: :class:`skmtl.features.FeatureEncoder`, fitted on the training rows.
+        None: X is numeric and complete already.  Or a scikit-learn transformer.
+    device : str or torch.device, default="auto"
+        ``"auto"``: CUDA where there is one, else the CPU.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of the network.
+    n_threads : int or None, default=1
+        torch's threads on the CPU during fits and predictions; more than the idle cores
+        makes small networks many times slower.  None: leave torch's setting alone.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted network: same tasks, classes, preprocessing and
+        target scales.
+    random_state : int, RandomState or None, default=None
+        Seed for initial weights, shuffling, dropout and the validation rows.  Results are
+        the same in threads, processes and serially; torch's global generator is not touched.
+    verbose : int, default=0
+        1: a line on stderr with the time left.
+    callbacks : list, default=None
+        Callbacks of skorch, and of scikit-learn 1.9 or newer.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet``, such as ``{"optimizer__eps": 1e-6}``.
+
+    Attributes
+    ----------
+    tasks_ : tuple of Task
+        The tasks with their kinds and classes, in the order of y's columns.
+    classes_ : dict of str to ndarray
+        Labels by class task, in their own type; only if there is one.  For a single 1-D
+        target the array alone.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X had names.
+    net_ : TaskNet
+        The skorch net: ``net_.module_`` is the torch module.
+    history_ : pandas.DataFrame
+        Losses by epoch, per task.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        The epoch whose weights are kept.
+
+    References
+    ----------
+    R. Caruana: Multitask Learning, Machine Learning 28, 1997.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from skmtl import MultiTaskNetClassifierRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> Y = pd.DataFrame({"price": X[:, 0] * 2, "sold": np.where(X[:, 1] > 0, "yes", "no")})
+    >>> Y.loc[:20, "price"] = None
+    >>> est = MultiTaskNetClassifierRegressor(max_epochs=50, random_state=0).fit(X, Y)
+    >>> est.tasks_
+    (Task('price', 'regression'), Task('sold', 'binary', classes=['no', 'yes']))
+    >>> est.predict(X).shape, est.predict_proba(X)["sold"].shape
+    ((200, 2), (200, 2))
+    >>> est.score(X, Y) > 0.8
+    True
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may expect: no estimator type, but the tags of both."""
+        tags = super().__sklearn_tags__()
+        # As a classifier, an integer `cv` would look at the type of y and refuse it.
+        tags.estimator_type = None
+        tags.classifier_tags = ClassifierTags()
+        tags.regressor_tags = RegressorTags()
+        return tags

@@ -1,0 +1,69 @@
+"""Checks on constructor parameters, done when `fit` starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+#: Rule in words, and the rule itself, by parameter.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "lr": ("a finite number above 0", lambda v: _number(v) and v > 0),
+    "weight_decay": ("a finite number of at least 0", lambda v: _number(v) and v >= 0),
+    "batch_size": (
+        "'auto', -1 (all rows) or a whole number of at least 1",
+        lambda v: v == "auto" or (_whole(v) and (v == -1 or v >= 1)),
+    ),
+    "max_epochs": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
+    "early_stopping": ("True, False or 'auto'", lambda v: isinstance(v, bool) or v == "auto"),
+    "validation_fraction": (
+        "a number between 0 and 1",
+        lambda v: _number(v) and 0 < v < 1,
+    ),
+    "n_iter_no_change": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
+    "tol": ("a finite number of at least 0", lambda v: _number(v) and v >= 0),
+    "dtype": ("'float32' or 'float64'", lambda v: v in {"float32", "float64"}),
+    "n_threads": (
+        "None or a whole number of at least 1",
+        lambda v: v is None or (_whole(v) and v >= 1),
+    ),
+    "warm_start": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
+    "verbose": ("a bool or a whole number", lambda v: isinstance(v, bool | np.bool_ | Integral)),
+    "net_params": (
+        "None or a dict with string keys",
+        lambda v: v is None or (isinstance(v, dict) and all(isinstance(k, str) for k in v)),
+    ),
+}
+
+
+def check_parameters(estimator: Any) -> None:
+    """Check the parameters that are plain numbers, words or flags.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose attributes to check.
+
+    Raises
+    ------
+    ValueError
+        With the rule and what was found.
+    """
+    for name, (words, rule) in _RULES.items():
+        value = getattr(estimator, name)
+        if isinstance(value, np.ndarray | list | dict) and name != "net_params":
+            valid = False
+        else:
+            valid = bool(rule(value))
+        if not valid:
+            raise ValueError(f"Parameter `{name}` must be {words}. Found `{name} = {value!r}`.")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -1,0 +1,183 @@
+"""One task of a multi-task estimator as a scikit-learn classifier or regressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from skmtl._strategy import did_you_mean
+
+
+class TaskView(BaseEstimator):
+    """One task of a fitted multi-task estimator.
+
+    Parameters
+    ----------
+    estimator : multi-task estimator
+        Fitted.
+    task : str
+        Name of one of its tasks.
+    """
+
+    def __init__(self, estimator: Any, task: str) -> None:
+        self.estimator = estimator
+        self.task = task
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Refuse: the view is fitted by fitting the multi-task estimator.
+
+        Parameters
+        ----------
+        X, y : object
+            Ignored.
+
+        Returns
+        -------
+        object
+            Never.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            f"The view of task {self.task!r} cannot be fitted by itself. Fit the multi-task "
+            "estimator, or freeze the view with sklearn.frozen.FrozenEstimator."
+        )
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return self.estimator.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the features, where X had names."""
+        return self.estimator.feature_names_in_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether the multi-task estimator is fitted."""
+        return hasattr(self.estimator, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may expect."""
+        tags = super().__sklearn_tags__()
+        theirs = self.estimator.__sklearn_tags__().input_tags
+        tags.input_tags.allow_nan = theirs.allow_nan
+        tags.input_tags.sparse = theirs.sparse
+        return tags
+
+    @property
+    def _position(self) -> int:
+        return [task.name for task in self.estimator.tasks_].index(self.task)
+
+    def _output(self, X: Any) -> Any:
+        return self.estimator.predict_outputs(X)[self._position]
+
+
+class TaskClassifier(ClassifierMixin, TaskView):
+    """A class task of a fitted multi-task estimator.
+
+    Parameters
+    ----------
+    estimator : multi-task estimator
+        Fitted.
+    task : str
+        Name of one of its class tasks.
+    """
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Class labels, shape (n_classes,)."""
+        encoder = self.estimator._encoder
+        return encoder.classes_of(encoder.tasks_[self._position])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : as for the estimator
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels in their own type.
+        """
+        return self.classes_[self._output(X).predicted]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : as for the estimator
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities.
+        """
+        return self._output(X).values
+
+
+class TaskRegressor(RegressorMixin, TaskView):
+    """A regression task of a fitted multi-task estimator.
+
+    Parameters
+    ----------
+    estimator : multi-task estimator
+        Fitted.
+    task : str
+        Name of one of its regression tasks.
+    """
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : as for the estimator
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_columns)
+            In the units of y.
+        """
+        values = self._output(X).values
+        return values[:, 0] if values.shape[1] == 1 else values
+
+
+def view_of(estimator: Any, task: str) -> TaskView:
+    """Make the view of a task.
+
+    Parameters
+    ----------
+    estimator : multi-task estimator
+        Fitted.
+    task : str
+        Name of the task.
+
+    Returns
+    -------
+    TaskClassifier or TaskRegressor
+        The view.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task.
+    """
+    tasks = {item.name: item for item in estimator.tasks_}
+    if task not in tasks:
+        raise ValueError(
+            f"Unknown task {task!r}. The tasks are {list(tasks)}.{did_you_mean(task, tasks)}"
+        )
+    kind = TaskClassifier if tasks[task].has_classes else TaskRegressor
+    return kind(estimator, task)

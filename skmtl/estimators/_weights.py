@@ -1,0 +1,166 @@
+"""Sample weights and class weights -> one weight per labelled cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.class_weight import compute_class_weight
+
+from skmtl._frames import frame_to_pandas, is_frame
+from skmtl._strategy import did_you_mean
+from skmtl.tasks import TargetEncoder, Targets, Task
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int, tasks: tuple[Task, ...]) -> np.ndarray:
+    """Check sample weights and spread them over the tasks.
+
+    Parameters
+    ----------
+    sample_weight : None, array-like of shape (n_samples,) or (n_samples, n_tasks), or frame
+        Weights, at least 0.  The columns of a frame are found by task name.
+    n_samples : int
+        Number of rows.
+    tasks : tuple of Task
+        The tasks.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_tasks), float64
+        Weights.
+
+    Raises
+    ------
+    ValueError
+        If the shape is wrong, or weights are negative, not finite or all zero.
+    TypeError
+        For a dict, which cross-validation would not split.
+    """
+    if sample_weight is None:
+        return np.ones((n_samples, len(tasks)))
+    if isinstance(sample_weight, Mapping):
+        raise TypeError(
+            "Sample weights in a dict would not be split in cross-validation. Pass a frame with "
+            "one column per task, or an array of shape (n_samples, n_tasks)."
+        )
+    if is_frame(sample_weight):
+        sample_weight = _columns_by_task(frame_to_pandas(sample_weight), tasks)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_samples, weights)
+    if weights.shape not in {(n_samples,), (n_samples, len(tasks))}:
+        raise ValueError(
+            f"Sample weights must have shape ({n_samples},) or ({n_samples}, {len(tasks)}), one "
+            f"column for each task. Found shape {weights.shape}."
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            "Sample weights must be finite and at least 0. Found "
+            f"{'a negative' if (weights < 0).any() else 'a NaN or infinite'} weight."
+        )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights if weights.ndim == 2 else np.repeat(weights[:, None], len(tasks), axis=1)
+
+
+def cell_weights(
+    sample_weight: np.ndarray, class_weight: Any, targets: Targets, encoder: TargetEncoder
+) -> np.ndarray:
+    """Weight every cell: sample weight times class weight, 0 where there is no label.
+
+    The weights of each task are scaled to a mean of 1 over its labelled cells, so that
+    neither kind of weight changes how tasks compare.
+
+    Parameters
+    ----------
+    sample_weight : ndarray of shape (n_samples, n_tasks)
+        From :func:`check_sample_weight`.
+    class_weight : None, "balanced", mapping, or mapping from tasks to these
+        As the estimators take it.
+    targets : Targets
+        The rows.
+    encoder : TargetEncoder
+        Tasks and classes.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns), float64
+        Weights.
+    """
+    by_task = _class_weights(class_weight, encoder.tasks_)
+    weights = np.zeros_like(targets.values)
+    column = 0
+    for i, task in enumerate(encoder.tasks_):
+        span = slice(column, column + task.n_columns)
+        column = span.stop
+        mask = targets.mask[:, span] & (sample_weight[:, i : i + 1] > 0)
+        cells = np.where(mask, sample_weight[:, i : i + 1], 0.0)
+        if by_task.get(task.name) is not None and mask.any():
+            codes = targets.values[:, span.start].astype(np.intp)
+            factors = _factors(by_task[task.name], codes[mask[:, 0]], task)
+            cells = cells * factors[codes][:, None]
+            mask = cells > 0
+        if mask.any():
+            weights[:, span] = cells / cells[mask].mean()
+    return weights
+
+
+def _class_weights(class_weight: Any, tasks: tuple[Task, ...]) -> dict[str, Any]:
+    """Return what the user wants for each class task."""
+    names = [task.name for task in tasks if task.has_classes]
+    if class_weight is None:
+        return {}
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(
+                "Parameter `class_weight` must be None, 'balanced' or a mapping. Found "
+                f"`class_weight = {class_weight!r}`."
+            )
+        return dict.fromkeys(names, "balanced")
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "Parameter `class_weight` must be None, 'balanced' or a mapping. Found "
+            f"`class_weight = {class_weight!r}`."
+        )
+    if len(tasks) == 1 and len(names) == 1 and names[0] not in class_weight:
+        return {names[0]: class_weight}
+    for name in class_weight:
+        if name not in names:
+            raise ValueError(
+                f"Parameter `class_weight` names {name!r}, which is not a class task. The class "
+                f"tasks are {names}.{did_you_mean(name, names)}"
+            )
+    return dict(class_weight)
+
+
+def _factors(class_weight: Any, codes: np.ndarray, task: Task) -> np.ndarray:
+    """Return the factor of each class, shape (n_classes,)."""
+    factors = np.ones(task.n_classes)
+    if isinstance(class_weight, str):
+        present = np.unique(codes)
+        factors[present] = compute_class_weight(class_weight, classes=present, y=codes)
+        return factors
+    labels = list(task.classes)
+    for label, weight in class_weight.items():
+        if label not in labels:
+            raise ValueError(
+                f"Parameter `class_weight`: task {task.name!r} has no class {label!r}. Its "
+                f"classes are {labels[:10]}."
+            )
+        if not np.isfinite(weight) or weight < 0:
+            raise ValueError(
+                f"Parameter `class_weight`: the weight of class {label!r} of task {task.name!r} "
+                f"must be finite and at least 0. Found {weight!r}."
+            )
+        factors[labels.index(label)] = weight
+    return factors
+
+
+def _columns_by_task(frame: pd.DataFrame, tasks: tuple[Task, ...]) -> pd.DataFrame:
+    names = [task.name for task in tasks]
+    by_name = {str(label): label for label in frame.columns}
+    if frame.shape[1] == 1 or not set(by_name) >= set(names):
+        return frame  # by position; the shape is checked next
+    return frame[[by_name[name] for name in names]]

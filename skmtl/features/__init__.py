@@ -1,0 +1,4 @@
+"""Features: X of any supported container -> one numeric array."""
+
+from skmtl.features._encoder import FeatureEncoder as FeatureEncoder
+from skmtl.features._reader import read_features as read_features

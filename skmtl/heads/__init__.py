@@ -1,0 +1,10 @@
+"""Heads: layer, loss and link of each kind of task.  One kind a file."""
+
+from skmtl.heads._base import Head as Head
+from skmtl.heads._binary import BinaryHead as BinaryHead
+from skmtl.heads._layout import HeadGroup as HeadGroup
+from skmtl.heads._layout import HeadSpec as HeadSpec
+from skmtl.heads._layout import Layout as Layout
+from skmtl.heads._multiclass import MulticlassHead as MulticlassHead
+from skmtl.heads._regression import RegressionHead as RegressionHead
+from skmtl.heads._stacked import StackedHeads as StackedHeads

@@ -1,0 +1,192 @@
+"""Which rows of the stacked output layer belong to which task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from skmtl._strategy import resolve
+from skmtl.heads._base import Head
+
+
+@dataclass(frozen=True)
+class HeadGroup:
+    """Tasks of one kind and width, which are computed together.
+
+    Parameters
+    ----------
+    head : Head
+        Loss and link.
+    width : int
+        Outputs per task.
+    tasks : slice
+        Positions on the task axis.
+    rows : slice
+        Rows of the output layer, ``width`` per task.
+    weights : slice
+        Rows of the weights, ``width`` or 1 per task.
+    """
+
+    head: Head
+    width: int
+    tasks: slice
+    rows: slice
+    weights: slice
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks in the group."""
+        return self.tasks.stop - self.tasks.start
+
+    def outputs(self, z: Tensor) -> Tensor:
+        """View this group's rows of the outputs.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., output row, sample)
+            Outputs or targets of all tasks.
+
+        Returns
+        -------
+        Tensor of shape (..., task, output, sample)
+            A view.
+        """
+        rows = z.narrow(-2, self.rows.start, self.n_tasks * self.width)
+        return rows.view(*z.shape[:-2], self.n_tasks, self.width, z.shape[-1])
+
+    def weights_of(self, w: Tensor) -> Tensor:
+        """View this group's rows of the weights.
+
+        Parameters
+        ----------
+        w : Tensor of shape (..., weight row, sample)
+            Weights of all tasks.
+
+        Returns
+        -------
+        Tensor of shape (..., task, output or 1, sample)
+            A view.
+        """
+        n_rows = self.weights.stop - self.weights.start
+        rows = w.narrow(-2, self.weights.start, n_rows)
+        return rows.view(*w.shape[:-2], self.n_tasks, n_rows // self.n_tasks, w.shape[-1])
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What the output layer has to know of a task.
+
+    Parameters
+    ----------
+    name : str
+        The task.
+    kind : str
+        Its kind.
+    n_columns : int
+        Columns of y that it reads.
+    n_classes : int
+        Its classes; 0 for a regression.
+    """
+
+    name: str
+    kind: str
+    n_columns: int
+    n_classes: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of tasks, output rows and weight rows inside the network.
+
+    Tasks of one kind and width stand next to each other, so that each kind is one slice.
+
+    Parameters
+    ----------
+    groups : tuple of HeadGroup
+        Slices, in order.
+    names : tuple of str
+        Tasks in the order of the task axis.
+    order : tuple of int
+        Position of each of them in the user's order.
+    columns : tuple of slice
+        Columns of the encoded targets that each of them reads.
+    """
+
+    groups: tuple[HeadGroup, ...]
+    names: tuple[str, ...]
+    order: tuple[int, ...]
+    columns: tuple[slice, ...]
+
+    @classmethod
+    def of(cls, specs: Sequence[HeadSpec]) -> Layout:
+        """Lay out tasks.
+
+        Parameters
+        ----------
+        specs : sequence of HeadSpec
+            The tasks in the user's order.
+
+        Returns
+        -------
+        Layout
+            The same layout for the same tasks, however often it is made.
+        """
+        heads = {spec.kind: resolve(spec.kind, Head, "kind") for spec in specs}
+        widths = [heads[s.kind].n_outputs(s.n_columns, s.n_classes) for s in specs]
+        kinds = list(heads)
+        order = sorted(range(len(specs)), key=lambda i: (kinds.index(specs[i].kind), widths[i], i))
+        groups: list[HeadGroup] = []
+        task = row = weight = 0
+        for kind, width in dict.fromkeys((specs[i].kind, widths[i]) for i in order):
+            head = heads[kind]
+            n = sum(specs[i].kind == kind and widths[i] == width for i in order)
+            n_weights = n * (width if head.weight_per_output else 1)
+            groups.append(
+                HeadGroup(
+                    head,
+                    width,
+                    slice(task, task + n),
+                    slice(row, row + n * width),
+                    slice(weight, weight + n_weights),
+                )
+            )
+            task, row, weight = task + n, row + n * width, weight + n_weights
+        ends = np.cumsum([spec.n_columns for spec in specs]).tolist()
+        columns = [slice(end - s.n_columns, end) for s, end in zip(specs, ends, strict=True)]
+        return cls(
+            tuple(groups),
+            tuple(specs[i].name for i in order),
+            tuple(order),
+            tuple(columns[i] for i in order),
+        )
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.names)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the output layer."""
+        return self.groups[-1].rows.stop
+
+    @property
+    def task_of_row(self) -> np.ndarray:
+        """Task position of each output row, shape (n_rows,)."""
+        return self._spread("rows")
+
+    @property
+    def task_of_weight(self) -> np.ndarray:
+        """Task position of each weight row, shape (n_weights,)."""
+        return self._spread("weights")
+
+    def _spread(self, attribute: str) -> np.ndarray:
+        def sizes() -> Iterable[int]:
+            for group in self.groups:
+                rows = getattr(group, attribute)
+                yield from [(rows.stop - rows.start) // group.n_tasks] * group.n_tasks
+
+        return np.repeat(np.arange(self.n_tasks), list(sizes()))

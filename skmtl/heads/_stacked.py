@@ -1,0 +1,82 @@
+"""The heads of all tasks as one stacked layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmtl.heads._layout import HeadGroup, Layout
+from skmtl.layers import Seeds, StackedLinear, activation_layer, check_sizes
+
+
+class StackedHeads(nn.Module):
+    """Optional hidden layers per task, then the output rows of all tasks.
+
+    ``z[m, row] = h[m, task of row] . weight[m, :, row] + bias[m, row]``.
+
+    Parameters
+    ----------
+    layout : Layout
+        Which rows belong to which task.
+    in_features : int
+        Width of the representation.
+    n_members : int
+        Number of networks.
+    seeds : Seeds
+        Sources of randomness.
+    hidden_layer_sizes : tuple of int, default=()
+        Hidden layers of each head, of its own weights.
+    activation : str or type, default="relu"
+        Their activation.
+
+    Shape
+    -----
+    - Input: (member, task or 1, sample, feature)
+    - Output: (member, output row, sample), a transposed view
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        in_features: int,
+        n_members: int,
+        seeds: Seeds,
+        hidden_layer_sizes: tuple[int, ...] = (),
+        activation: Any = "relu",
+    ) -> None:
+        super().__init__()
+        sizes = check_sizes(hidden_layer_sizes, "head_layer_sizes")
+        widths = (in_features, *sizes)
+        copies = n_members * layout.n_tasks
+        self.layout = layout
+        self.n_members = n_members
+        self.hidden = nn.ModuleList(
+            StackedLinear(copies, n_in, n_out, seeds.weights)
+            for n_in, n_out in zip(widths, widths[1:], strict=False)
+        )
+        self.activation = activation_layer(activation)
+        self.output = StackedLinear(n_members, widths[-1], layout.n_rows, seeds.weights)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Compute the output rows of all tasks."""
+        if self.hidden:
+            h = h.expand(-1, self.layout.n_tasks, -1, -1).flatten(0, 1)
+            for layer in self.hidden:
+                h = self.activation(layer(h))
+            h = h.unflatten(0, (self.n_members, self.layout.n_tasks))
+        if h.shape[1] == 1:
+            z = self.output(h.squeeze(1))  # (member, sample, output row)
+        else:
+            z = torch.cat([self._group(group, h) for group in self.layout.groups], dim=-1)
+        return z.transpose(1, 2)
+
+    def _group(self, group: HeadGroup, h: Tensor) -> Tensor:
+        """Compute the rows of one group, each task from its own representation."""
+        shape = (group.n_tasks, group.width)
+        weight = self.output.weight[..., group.rows].unflatten(-1, shape)
+        bias = self.output.bias[..., group.rows].unflatten(-1, shape)
+        # (member, task, feature, output) and (member, task, 1, output)
+        z = torch.matmul(h[:, group.tasks], weight.transpose(1, 2)) + bias.transpose(1, 2)
+        return z.transpose(1, 2).flatten(2)  # (member, sample, task and output)

@@ -1,0 +1,310 @@
+"""Scorers for several tasks: one callable, one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
+
+from skmtl._strategy import did_you_mean
+from skmtl.metrics._skill import skill_score
+from skmtl.tasks import TaskOutput
+
+#: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks.
+SKILL = "skill"
+
+
+class TaskScoring(BaseEstimator):
+    """Scores several tasks, each by its own metric, from one forward pass.
+
+    Pass it as ``scoring=`` to ``cross_validate``, ``GridSearchCV`` and
+    ``HalvingGridSearchCV``, there with ``refit="score"``.  Rows without a label are left
+    out task by task; class labels may be of any type (metrics see codes 0..k-1, so that
+    ``"f1"`` judges the second class).
+
+    Parameters
+    ----------
+    metrics : mapping of str to str or callable, default=None
+        A scorer for each task to be scored: a scikit-learn scorer name, ``"skill"`` (see
+        :func:`skill_score`), or a callable ``metric(y_true, y_pred)``, larger being
+        better.  None: the skill of every task.
+    weights : mapping of str to float, default=None
+        Weights of the tasks in the mean.  None: equal.
+
+    Examples
+    --------
+    >>> from skmtl.metrics import TaskScoring
+    >>> TaskScoring({"price": "r2", "sold": "roc_auc"})
+    TaskScoring(metrics={'price': 'r2', 'sold': 'roc_auc'})
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, str | Callable[..., float]] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self.metrics = metrics
+        self.weights = weights
+
+    def __call__(
+        self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Score all tasks.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted multi-task estimator, or a Pipeline or search that ends in one.
+        X : features
+            Of shape (n_samples, n_features).
+        y_true : targets
+            In any supported container.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights.
+
+        Returns
+        -------
+        dict of str to float
+            A score per task, NaN for a task without a label here, and their mean over the
+            others under ``"score"``.
+        """
+        estimator, X = _unwrap(estimator, X)
+        tasks = {task.name: i for i, task in enumerate(estimator.tasks_)}
+        metrics = dict.fromkeys(tasks, SKILL) if self.metrics is None else self.metrics
+        if not isinstance(metrics, Mapping):
+            raise TypeError(
+                "Parameter `metrics` must be a mapping from task names to metrics. Found "
+                f"`metrics = {metrics!r}`."
+            )
+        for name in [*metrics, *(self.weights or {})]:
+            _check_task(name, tasks)
+        rows = _Rows(estimator, X, y_true, sample_weight)
+        scores = {name: rows.score(tasks[name], metric) for name, metric in metrics.items()}
+        return {**scores, "score": self._mean(scores)}
+
+    def score(
+        self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Score all tasks; the same as calling the object.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted multi-task estimator, or a Pipeline or search that ends in one.
+        X : features
+            Of shape (n_samples, n_features).
+        y_true : targets
+            In any supported container.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights.  This method carries their metadata routing request.
+
+        Returns
+        -------
+        dict of str to float
+            A score per task, and their mean under ``"score"``.
+        """
+        return self(estimator, X, y_true, sample_weight)
+
+    def _accept_sample_weight(self) -> bool:
+        return True  # asked by scikit-learn's searches
+
+    def _mean(self, scores: dict[str, float]) -> float:
+        known = {name: score for name, score in scores.items() if np.isfinite(score)}
+        weights = [(self.weights or {}).get(name, 1.0) for name in known]
+        if not any(weights):
+            return np.nan
+        return float(np.average(list(known.values()), weights=weights))
+
+
+class TaskScorer(BaseEstimator):
+    """Scores one task; made by :func:`task_scorer`.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    metric : str or callable, default="skill"
+        A scikit-learn scorer name, ``"skill"``, or ``metric(y_true, y_pred)``.
+    """
+
+    def __init__(self, task: str, metric: str | Callable[..., float] = SKILL) -> None:
+        self.task = task
+        self.metric = metric
+
+    def __call__(self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None) -> float:
+        """Score the task.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted multi-task estimator, or a Pipeline or search that ends in one.
+        X : features
+            Of shape (n_samples, n_features).
+        y_true : targets
+            In any supported container.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights.
+
+        Returns
+        -------
+        float
+            Larger is better.
+        """
+        scoring = TaskScoring({self.task: self.metric})
+        return scoring(estimator, X, y_true, sample_weight)[self.task]
+
+    def score(self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None) -> float:
+        """Score the task; the same as calling the object.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted multi-task estimator, or a Pipeline or search that ends in one.
+        X : features
+            Of shape (n_samples, n_features).
+        y_true : targets
+            In any supported container.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weights.  This method carries their metadata routing request.
+
+        Returns
+        -------
+        float
+            Larger is better.
+        """
+        return self(estimator, X, y_true, sample_weight)
+
+    def _accept_sample_weight(self) -> bool:
+        return True
+
+
+def task_scorer(task: str, metric: str | Callable[..., float] = SKILL) -> TaskScorer:
+    """Make a scorer of one task that returns a number.
+
+    Use it where scikit-learn wants one: ``cross_val_score``, ``permutation_importance``,
+    ``RFECV``, ``learning_curve``.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    metric : str or callable, default="skill"
+        A scikit-learn scorer name, ``"skill"`` (see :func:`skill_score`), or a callable
+        ``metric(y_true, y_pred)``, larger being better.
+
+    Returns
+    -------
+    TaskScorer
+        ``scorer(estimator, X, y)`` returns a float.
+
+    Examples
+    --------
+    >>> from skmtl.metrics import task_scorer
+    >>> task_scorer("sold", "roc_auc")
+    TaskScorer(metric='roc_auc', task='sold')
+    """
+    return TaskScorer(task, metric)
+
+
+class _Rows:
+    """Outputs, targets and weights of some rows: one forward pass for all tasks."""
+
+    def __init__(self, estimator: Any, X: Any, y_true: Any, sample_weight: Any) -> None:
+        self.outputs: list[TaskOutput] = estimator.predict_outputs(X)
+        self.targets = estimator.encode_targets(y_true)
+        if len(self.targets) != len(self.outputs[0].values):
+            raise ValueError(
+                f"X and y must have the same number of rows. Found "
+                f"{len(self.outputs[0].values)} and {len(self.targets)}."
+            )
+        self.weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        ends = np.cumsum([output.task.n_columns for output in self.outputs])
+        starts = [0, *ends[:-1]]
+        self.columns = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+
+    def score(self, position: int, metric: Any) -> float:
+        output = self.outputs[position]
+        columns = self.columns[position]
+        labelled = self.targets.mask[:, columns].all(axis=1)
+        weights = self.weights
+        if weights is not None and weights.ndim == 2:
+            weights = weights[:, position]
+        if weights is not None:
+            labelled &= weights > 0
+            weights = weights[labelled]
+        if not labelled.any():
+            return np.nan
+        y = self.targets.values[labelled, columns]
+        y = y[:, 0] if y.shape[1] == 1 else y
+        if output.task.has_classes:
+            y = y.astype(np.intp)
+        kept = TaskOutput(output.task, output.values[labelled])
+        if metric == SKILL:
+            return skill_score(kept, y, weights)
+        view = (_CodeClassifier if output.task.has_classes else _NumberRegressor)(kept, y)
+        options = {} if weights is None else {"sample_weight": weights}
+        if callable(metric) and not hasattr(metric, "_score_func"):
+            return float(metric(y, view.predict(None), **options))
+        scorer = get_scorer(metric)
+        try:
+            return float(scorer(view, np.zeros((len(y), 1)), y, **options))
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"Metric {metric!r} failed on task {output.task.name!r} ({output.task.kind}): "
+                f"{error}"
+            ) from error
+
+
+class _CodeClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier that repeats known probabilities, for scikit-learn's scorers."""
+
+    def __init__(self, output: TaskOutput, y: np.ndarray) -> None:
+        n_classes = max(output.values.shape[1], int(y.max()) + 1, 2)
+        # Classes that training never saw have probability 0.
+        missing = n_classes - output.values.shape[1]
+        self.probabilities = np.pad(output.values, ((0, 0), (0, missing)))
+        self.codes = output.predicted
+        self.classes_ = np.arange(n_classes)
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.codes
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return self.probabilities
+
+
+class _NumberRegressor(RegressorMixin, BaseEstimator):
+    """A regressor that repeats known predictions."""
+
+    def __init__(self, output: TaskOutput, y: np.ndarray) -> None:
+        self.values = output.values[:, 0] if y.ndim == 1 else output.values
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self.values
+
+
+def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Walk through Pipelines and searches to the multi-task estimator, transforming X."""
+    while not hasattr(estimator, "predict_outputs"):
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            X = estimator[:-1].transform(X) if len(estimator.steps) > 1 else X
+            estimator = estimator[-1]
+        else:
+            raise TypeError(
+                "Task scorers need a multi-task estimator of skmtl, or a Pipeline or search that "
+                f"ends in one. Found {type(estimator).__name__}."
+            )
+    return estimator, X
+
+
+def _check_task(name: str, tasks: Mapping[str, int]) -> None:
+    if name not in tasks:
+        raise ValueError(
+            f"Unknown task {name!r}. The tasks are {list(tasks)}.{did_you_mean(name, tasks)}"
+        )

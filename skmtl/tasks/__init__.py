@@ -1,0 +1,14 @@
+"""Tasks: what is to be learned, and y <-> (targets, mask)."""
+
+from skmtl.tasks._encoder import TargetEncoder as TargetEncoder
+from skmtl.tasks._encoder import Targets as Targets
+from skmtl.tasks._inference import declare_tasks as declare_tasks
+from skmtl.tasks._inference import infer_kind as infer_kind
+from skmtl.tasks._output import TaskOutput as TaskOutput
+from skmtl.tasks._scaler import TargetScaler as TargetScaler
+from skmtl.tasks._stratify import stratified_folds as stratified_folds
+from skmtl.tasks._table import read_table as read_table
+from skmtl.tasks._task import KINDS as KINDS
+from skmtl.tasks._task import Kind as Kind
+from skmtl.tasks._task import Task as Task
+from skmtl.tasks._task import TaskWarning as TaskWarning

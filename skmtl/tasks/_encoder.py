@@ -1,0 +1,317 @@
+"""y <-> (targets, mask): class codes and numbers, and where there is a label at all."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmtl.tasks._inference import declare_tasks, numbers
+from skmtl.tasks._table import Container, read_table
+from skmtl.tasks._task import CLASSIFICATION, Task, TaskWarning
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of all tasks as numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_columns), float64
+        Regression targets in their own units, and class codes 0..k-1; 0 where missing.
+    mask : ndarray of shape (n_samples, n_columns), bool
+        Where there is a label.
+    """
+
+    values: np.ndarray
+    mask: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.values)
+
+    def take(self, rows: np.ndarray) -> Targets:
+        """Select rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            Which rows.
+
+        Returns
+        -------
+        Targets
+            The selected rows, in that order.
+        """
+        return Targets(self.values[rows], self.mask[rows])
+
+
+class TargetEncoder:
+    """Learns tasks and classes from y, and translates between y and numbers.
+
+    Parameters
+    ----------
+    tasks : object, default=None
+        The user's declarations, see :func:`skmtl.tasks.declare_tasks`.
+    default_kind : {"regression", "classification"}, default=None
+        The kind of columns that are not declared.  None: inferred.
+
+    Attributes
+    ----------
+    tasks_ : tuple of Task
+        All tasks, with their kinds and classes.
+    container_ : Container
+        The container that y came in.
+    columns_ : tuple
+        The labels of y's columns, in y's order.
+    """
+
+    def __init__(self, tasks: Any = None, default_kind: str | None = None) -> None:
+        self.tasks = tasks
+        self.default_kind = default_kind
+
+    def fit(self, y: Any, classes: dict[str, Any] | None = None) -> TargetEncoder:
+        """Learn the tasks and their classes.
+
+        Parameters
+        ----------
+        y : targets in any supported container
+            Of shape (n_samples,) or (n_samples, n_columns).
+        classes : dict of str to sequence, default=None
+            All classes of a task, for data that comes in parts.
+
+        Returns
+        -------
+        TargetEncoder
+            self.
+
+        Raises
+        ------
+        ValueError
+            If a column cannot be what it is declared to be.
+        """
+        frame, self.container_ = read_table(y)
+        for column in frame.columns:
+            _check_column(frame[column], str(column))
+        tasks = declare_tasks(frame, self.tasks, self.default_kind)
+        known = classes or {}
+        self.tasks_ = tuple(
+            _with_classes(task, frame, known.get(task.name, task.classes)) for task in tasks
+        )
+        self.columns_ = tuple(frame.columns)
+        self.dtypes_ = {column: frame[column].dtype for column in frame.columns}
+        self.labelled_ = {
+            task.name: bool(frame[list(task.columns)].notna().to_numpy().any()) for task in tasks
+        }
+        return self
+
+    def transform(self, y: Any, *, unseen: str = "error") -> Targets:
+        """Turn labels into codes and numbers.
+
+        Parameters
+        ----------
+        y : targets in any supported container
+            Of the shape and with the columns seen in `fit`.
+        unseen : {"error", "code"}, default="error"
+            What to do with a class that was not seen in `fit`: raise, or give it the next
+            free code (for scoring).
+
+        Returns
+        -------
+        Targets
+            In the order of the tasks' columns.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing, a target is infinite, or a class is new.
+        """
+        frame, _ = read_table(y)
+        frame = self._match_columns(frame)
+        encoded = [
+            _encode(frame[column], task, unseen) for task in self.tasks_ for column in task.columns
+        ]
+        mask = np.column_stack([~np.isnan(values) for values in encoded])
+        return Targets(np.where(mask, np.column_stack(encoded), 0.0), mask)
+
+    def restore(self, predictions: list[np.ndarray], index: Any = None) -> Any:
+        """Put predictions of all tasks into the container that y came in.
+
+        Parameters
+        ----------
+        predictions : list of ndarray
+            A task's class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns).
+        index : pandas.Index, default=None
+            Row labels of a pandas result.
+
+        Returns
+        -------
+        frame, series or ndarray
+            Labels in their own type and numbers, with the columns in y's order.  A task that
+            never had a label is predicted as missing.
+        """
+        columns: dict[Any, pd.Series] = {}
+        for task, predicted in zip(self.tasks_, predictions, strict=True):
+            for i, column in enumerate(task.columns):
+                dtype = self.dtypes_[column]
+                if task.has_classes:
+                    columns[column] = _decode(predicted, task, dtype)
+                else:
+                    columns[column] = pd.Series(predicted[:, i]).astype(_float_type(dtype))
+        frame = pd.DataFrame({column: columns[column] for column in self.columns_})
+        if index is not None:
+            frame.index = index
+        is_class = {c: task.has_classes for task in self.tasks_ for c in task.columns}
+        return self.container_.restore(frame, [not is_class[c] for c in self.columns_])
+
+    def classes_of(self, task: Task) -> np.ndarray:
+        """Return a class task's labels in their own type.
+
+        Parameters
+        ----------
+        task : Task
+            One of ``tasks_``.
+
+        Returns
+        -------
+        ndarray of shape (n_classes,)
+            In the order of the probability columns.
+        """
+        dtype = self.dtypes_[task.columns[0]]
+        if isinstance(dtype, np.dtype):
+            return np.array(task.classes, dtype=dtype)
+        return np.asarray(pd.Index(list(task.classes)))
+
+    def _match_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if frame.shape[1] != len(self.columns_):
+            raise ValueError(
+                f"y must have the {len(self.columns_)} columns seen in fit, "
+                f"{[str(c) for c in self.columns_]}. Found {frame.shape[1]} columns."
+            )
+        if set(frame.columns) == set(self.columns_):
+            return frame
+        if list(frame.columns) == [f"y{i}" for i in range(frame.shape[1])] or frame.shape[1] == 1:
+            # An array beside a frame: the columns go by position.
+            return frame.set_axis(list(self.columns_), axis=1)
+        raise ValueError(
+            f"y must have the columns seen in fit, {[str(c) for c in self.columns_]}. "
+            f"Found {[str(c) for c in frame.columns]}."
+        )
+
+
+def _check_column(column: pd.Series, name: str) -> None:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) or column.dtype.kind in "mM":
+        raise ValueError(
+            f"Column {name!r} of y holds dates or durations. Convert it to a number (days since "
+            "a date) or to classes first."
+        )
+    if column.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: column {name!r} of y.")
+    values = numbers(column)
+    if values is not None and np.isinf(values).any():
+        raise ValueError(
+            f"Column {name!r} of y contains infinity in {int(np.isinf(values).sum())} rows. Mark "
+            "a missing label as NaN, or remove these rows."
+        )
+
+
+def _with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
+    columns = [frame[column] for column in task.columns]
+    if not task.has_classes:
+        for column in columns:
+            if numbers(column) is None and column.notna().any():
+                raise ValueError(
+                    f"Task {task.name!r} is declared as regression, but column "
+                    f"{str(column.name)!r} holds {column.dtype} values such as "
+                    f"{column.dropna().iloc[0]!r}. Declare it as 'classification', or make it "
+                    "numeric."
+                )
+        return Task(task.name, "regression", task.columns)
+    classes = _classes(columns[0], task) if len(declared) == 0 else tuple(declared)
+    if task.kind == "binary" and len(classes) > 2:
+        raise ValueError(
+            f"Task {task.name!r} is declared as binary, but column {str(columns[0].name)!r} has "
+            f"{len(classes)} classes. Declare it as 'multiclass'."
+        )
+    kind = task.kind
+    if kind == CLASSIFICATION:
+        kind = "binary" if len(classes) <= 2 else "multiclass"
+    if len(classes) == 1:
+        warnings.warn(
+            f"Task {task.name!r} has one class only, {classes[0]!r}: it will always be predicted.",
+            TaskWarning,
+            stacklevel=5,
+        )
+    return Task(task.name, kind, task.columns, classes)
+
+
+def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(column.cat.categories)
+    values = numbers(column)
+    labelled = column.dropna()
+    if values is not None:
+        finite = values[~np.isnan(values)]
+        if np.any(finite != np.floor(finite)):
+            raise ValueError(
+                f"Unknown label type: continuous. Task {task.name!r} is a classification, but "
+                f"column {str(column.name)!r} holds numbers with fractions. Declare it as "
+                "'regression', or turn it into categories."
+            )
+    labels = labelled.unique().tolist()
+    if len({type(label) for label in labels}) > 1 and values is None:
+        return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
+    try:
+        return tuple(sorted(labels))
+    except TypeError as error:
+        raise TypeError(
+            f"Task {task.name!r}: the classes in column {str(column.name)!r} cannot be sorted. "
+            f"Found {labels[0]!r}. Use strings, numbers, booleans or categories."
+        ) from error
+
+
+def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
+    """Return codes or numbers, float64, NaN where missing."""
+    _check_column(column, str(column.name))
+    if not task.has_classes:
+        values = numbers(column)
+        if values is None and column.notna().any():
+            raise ValueError(
+                f"Task {task.name!r} is a regression, but column {str(column.name)!r} holds "
+                f"{column.dropna().iloc[0]!r}."
+            )
+        return np.full(len(column), np.nan) if values is None else values
+    known = pd.Index(list(task.classes), dtype=object if task.classes else None)
+    labels = pd.Index(column.astype(object))
+    missing = column.isna().to_numpy()
+    codes = known.get_indexer(labels).astype(np.float64)
+    new = (codes < 0) & ~missing
+    if new.any():
+        found = sorted({str(label) for label in labels[new]})
+        if unseen == "error":
+            raise ValueError(
+                f"Task {task.name!r}: column {str(column.name)!r} holds classes that were not "
+                f"seen before: {found[:5]}. Known are {list(known[:10])}. Name all classes "
+                f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
+            )
+        codes[new] = len(known) + np.searchsorted(found, [str(label) for label in labels[new]])
+    codes[missing] = np.nan
+    return codes
+
+
+def _decode(codes: np.ndarray, task: Task, dtype: Any) -> pd.Series:
+    if not task.classes:
+        return pd.Series([None] * len(codes), dtype=dtype)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return pd.Series(pd.Categorical.from_codes(codes.astype(np.intp), dtype=dtype))
+    labels = pd.Series(list(task.classes), dtype=dtype)
+    return labels.take(codes.astype(np.intp)).reset_index(drop=True)
+
+
+def _float_type(dtype: Any) -> Any:
+    if isinstance(dtype, np.dtype):
+        return dtype if dtype.kind == "f" else np.dtype(np.float64)
+    return dtype if str(dtype) in {"Float32", "Float64"} else np.dtype(np.float64)

@@ -1,0 +1,35 @@
+"""What a model says about one task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmtl.tasks._task import Task
+
+
+@dataclass(frozen=True)
+class TaskOutput:
+    """Predictions for one task, as numbers.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    values : ndarray
+        Of a class task: probabilities, shape (n_samples, n_classes).  Of a regression
+        task: numbers in the units of y, shape (n_samples, n_columns).
+    """
+
+    task: Task
+    values: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns)."""
+        if not self.task.has_classes:
+            return self.values
+        if self.task.n_classes == 0:
+            return np.zeros(len(self.values), dtype=np.intp)
+        return self.values.argmax(axis=1)

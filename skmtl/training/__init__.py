@@ -1,0 +1,22 @@
+"""Training: the network, the objective, the batches and the skorch net."""
+
+from skmtl.training._batches import Batch as Batch
+from skmtl.training._batches import BatchIterator as BatchIterator
+from skmtl.training._batches import BatchTargets as BatchTargets
+from skmtl.training._batches import TaskData as TaskData
+from skmtl.training._callbacks import DivergedError as DivergedError
+from skmtl.training._callbacks import EarlyStopping as EarlyStopping
+from skmtl.training._callbacks import EpochHook as EpochHook
+from skmtl.training._callbacks import ProgressLine as ProgressLine
+from skmtl.training._callbacks import StopTraining as StopTraining
+from skmtl.training._callbacks import ValidationScore as ValidationScore
+from skmtl.training._callbacks import WatchLosses as WatchLosses
+from skmtl.training._callbacks import split_callbacks as split_callbacks
+from skmtl.training._net import EVALUATION_ROWS as EVALUATION_ROWS
+from skmtl.training._net import TaskNet as TaskNet
+from skmtl.training._network import Network as Network
+from skmtl.training._network import NetworkSpec as NetworkSpec
+from skmtl.training._objective import Objective as Objective
+from skmtl.training._optimizer import FusedAdamW as FusedAdamW
+from skmtl.training._optimizer import resolve_optimizer as resolve_optimizer
+from skmtl.training._threads import torch_threads as torch_threads

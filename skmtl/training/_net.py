@@ -1,0 +1,247 @@
+"""The skorch net that trains, with the per-batch overhead taken out."""
+
+from __future__ import annotations
+
+import dis
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from skmtl.training._batches import BatchIterator, TaskData
+from skmtl.training._callbacks import StopTraining
+from skmtl.training._network import Network
+from skmtl.training._objective import Objective
+
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+#: Rows per batch of validation and prediction: one product fits a core's cache.
+EVALUATION_ROWS = 4096
+
+
+class TaskNet(NeuralNet):
+    """A skorch net for several tasks.
+
+    It differs from ``skorch.NeuralNet`` in what an epoch costs and in what it records:
+    batches are slices (:class:`BatchIterator`), losses are summed on the device and read
+    once per epoch, and the history has a loss per task.  If a callback listens to batches,
+    skorch's own loop runs in place of the fast one.  Ctrl-C ends the fit with
+    ``KeyboardInterrupt`` as everywhere else; skorch's callbacks that stop a fit by raising
+    ``KeyboardInterrupt`` themselves still only stop that fit.
+
+    Parameters
+    ----------
+    module : Network
+        Built, on its device.
+    criterion : Objective
+        Losses, weighting and penalties.
+    generator : torch.Generator, default=None
+        Draws the order of the rows.
+    **kwargs : object
+        As for ``skorch.NeuralNet``.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        criterion: Any,
+        generator: torch.Generator | None = None,
+        iterator_train: Any = BatchIterator,
+        iterator_valid: Any = BatchIterator,
+        train_split: Any = None,
+        verbose: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.generator = generator
+        super().__init__(
+            module,
+            criterion=criterion,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            train_split=train_split,
+            verbose=verbose,
+            **kwargs,
+        )
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return []  # losses are recorded by `run_single_epoch`
+
+    def initialize(self) -> TaskNet:
+        """Initialise module, objective, optimiser, history and callbacks."""
+        super().initialize()
+        # Only `module_` and `criterion_` go through skorch's pickling, which maps CUDA
+        # tensors to a machine without it; a second reference would not.
+        self.module, self.criterion = Network, Objective
+        self._epoch = _EpochLosses(self.criterion_)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> TaskNet:
+        """Train, without swallowing Ctrl-C.
+
+        Parameters
+        ----------
+        X : tuple of TaskData
+            Training and validation rows; the latter may be None.
+        y, classes : None
+            Ignored.
+        **fit_params : object
+            ``epochs``: how many epochs to train.
+
+        Returns
+        -------
+        TaskNet
+            self.
+        """
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, **fit_params)
+        except StopTraining:
+            pass
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks; a ``raise KeyboardInterrupt`` of theirs stops this fit only."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as interrupt:
+            if _was_raised_by_code(interrupt):
+                raise StopTraining from interrupt
+            raise
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Return training and validation rows as they were given."""
+        return X
+
+    def get_iterator(self, dataset: TaskData, training: bool = False) -> Any:
+        """Return batches of a table: shuffled for training, large and in order otherwise."""
+        kind = self.iterator_train if training else self.iterator_valid
+        kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
+        if training:
+            kwargs = {"batch_size": self.batch_size, "generator": self.generator, **kwargs}
+        else:
+            kwargs = {"batch_size": max(self.batch_size, EVALUATION_ROWS), **kwargs}
+        if kwargs["batch_size"] == -1:
+            kwargs["batch_size"] = len(dataset)
+        return kind(dataset, **kwargs)
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the objective of a batch, and remember the losses for the epoch's record."""
+        losses = self.criterion_.task_losses(y_pred, y_true)
+        self._epoch.add(losses, y_true.n_labelled)
+        return self.criterion_(losses, y_true.present, self.module_)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Train or validate for one epoch, and record a loss per task.
+
+        Parameters
+        ----------
+        iterator : BatchIterator or None
+            Batches; None: nothing to do.
+        training : bool
+            Whether to change the weights.
+        prefix : {"train", "valid"}
+            How the records are called.
+        step_fn : callable
+            skorch's step, for the loop that listens to batches.
+        **fit_params : object
+            For `step_fn`.
+        """
+        if iterator is None:
+            return
+        self._epoch.reset()
+        if self._listens_to_batches(training):
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        elif training:
+            self._train(iterator)
+        else:
+            self._evaluate(iterator)
+        losses, total = self._epoch.read()
+        self.history.record(f"{prefix}_loss", total)
+        for name, loss in losses.items():
+            self.history.record(f"{prefix}_loss_{name}", loss)
+
+    def _train(self, iterator: Any) -> None:
+        module, optimizer = self.module_, self.optimizer_
+        module.train()
+        self.criterion_.train()
+        for x, targets in iterator:
+            optimizer.zero_grad()
+            losses = self.criterion_.backward(module(x), targets, module)
+            optimizer.step()
+            self._epoch.add(losses, targets.n_labelled)
+
+    @torch.inference_mode()
+    def _evaluate(self, iterator: Any) -> None:
+        self.module_.eval()
+        self.criterion_.eval()
+        for x, targets in iterator:
+            losses, _ = self.criterion_.losses_and_gradients(self.module_(x), targets)
+            self._epoch.add(losses, targets.n_labelled)
+
+    def _listens_to_batches(self, training: bool) -> bool:
+        if training and isinstance(self.optimizer_, torch.optim.LBFGS):
+            return True  # needs skorch's closure
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+
+
+class _EpochLosses:
+    """Running sums of the losses of one epoch, on the device until they are read."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.names = objective.layout.names
+        self.objective = objective
+        self.reset()
+
+    def reset(self) -> None:
+        self.sums: Tensor | None = None
+        self.counts: Tensor | None = None
+
+    def add(self, losses: Tensor, n_labelled: Tensor) -> None:
+        losses = losses.detach()
+        if self.sums is None or self.counts is None:
+            self.sums, self.counts = losses * n_labelled, n_labelled.clone()
+        else:
+            self.sums.addcmul_(losses, n_labelled)
+            self.counts += n_labelled
+
+    def read(self) -> tuple[dict[str, float], float]:
+        """Return the mean loss of each task over its labelled cells, and the weighted sum."""
+        if self.sums is None or self.counts is None:
+            return {}, float("nan")
+        present = self.counts > 0
+        means = self.sums / self.counts.clamp_min(1)  # (member, task)
+        with torch.no_grad():
+            total = self.objective.weighting(means, present).sum()
+        numbers = torch.cat([means.mean(0), self.counts, total.reshape(1)]).tolist()
+        n = len(self.names)
+        losses = {
+            name: loss if count else float("nan")
+            for name, loss, count in zip(self.names, numbers[:n], numbers[n:-1], strict=True)
+        }
+        return losses, numbers[-1]
+
+
+def _was_raised_by_code(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a ``raise KeyboardInterrupt`` from a Ctrl-C, which strikes between instructions."""
+    traceback = interrupt.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    code = traceback.tb_frame.f_code.co_code
+    return code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]

@@ -1,0 +1,165 @@
+"""The network: sharing scheme and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from skmtl.heads import Layout, StackedHeads
+from skmtl.layers import Seeds
+
+
+class Network(nn.Module):
+    """``head_t(sharing_t(trunk(x_i)))`` for all tasks and members at once.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        Built by a sharing scheme; holds its trunks in ``body.trunk``.
+    heads : StackedHeads
+        The heads of all tasks.
+    follows_dtype : bool, default=True
+        Whether the body computes in the type of its weights, whatever that is.
+
+    Shape
+    -----
+    - Input: (sample, \\*shape of one sample)
+    - Output: (member, output row, sample)
+    """
+
+    def __init__(
+        self, body: nn.Module, heads: StackedHeads, *, follows_dtype: bool = True
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.heads = heads
+        self.follows_dtype = follows_dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the output rows of all tasks."""
+        return self.heads(self.body(x))
+
+    @torch.inference_mode()
+    def evaluate(self, chunks: Iterable[Any]) -> Tensor:
+        """Compute the outputs of many rows.
+
+        On a CPU in float64, whatever the network was trained in: a product in float32 rounds
+        differently for one row and for a thousand, and a prediction shall not depend on the
+        rows beside it.
+
+        Parameters
+        ----------
+        chunks : iterable of array-like of shape (n, ...)
+            Features.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample), float64
+            Outputs, on the CPU.
+        """
+        tensors = dict(self.named_parameters()) | dict(self.named_buffers())
+        like = next(self.parameters())
+        if like.device.type == "cpu" and self.follows_dtype:
+            tensors = {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
+            like = like.double()
+        outputs = []
+        for chunk in chunks:
+            x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
+            outputs.append(functional_call(self, tensors, (x,)).double().cpu())
+        return torch.cat(outputs, dim=-1)
+
+    def weights(self, part: str = "all") -> list[Tensor]:
+        """List the weights (not the biases) of a part of the network.
+
+        Parameters
+        ----------
+        part : {"all", "input", "trunk", "sharing", "heads"}, default="all"
+            The part.
+
+        Returns
+        -------
+        list of Tensor
+            Parameters, in order.
+        """
+        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] != "bias"]
+        trunk = [p for n, p in named if n.startswith("body.trunk.")]
+        return {
+            "all": [p for _, p in named],
+            "input": trunk[:1],
+            "trunk": trunk,
+            "sharing": [
+                p for n, p in named if n.startswith("body.") and not n.startswith("body.trunk.")
+            ],
+            "heads": [p for n, p in named if n.startswith("heads.")],
+        }[part]
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What it takes to build the network.
+
+    Parameters
+    ----------
+    sharing : Sharing
+        How tasks share.
+    trunk : Trunk
+        Features to representation.
+    head_layer_sizes : tuple of int
+        Hidden layers of each head.
+    activation : str or type
+        Activation of the heads' hidden layers.
+    """
+
+    sharing: Any
+    trunk: Any
+    head_layer_sizes: Any
+    activation: Any
+
+    def build(
+        self, input_shape: tuple[int, ...], layout: Layout, seeds: Seeds, n_members: int = 1
+    ) -> Network:
+        """Build the network with fresh weights.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one sample.
+        layout : Layout
+            Tasks and their output rows.
+        seeds : Seeds
+            Sources of randomness.
+        n_members : int, default=1
+            Number of networks side by side.
+
+        Returns
+        -------
+        Network
+            On the CPU, in float32.
+
+        Raises
+        ------
+        ValueError
+            If samples have more than one axis and the trunk does not take that.
+        """
+        if len(input_shape) != 1 and not self.trunk.takes_arrays:
+            raise ValueError(
+                f"The trunk {self.trunk!r} takes tables, X of shape (n_samples, n_features). "
+                f"Found samples of shape {input_shape}. Use a trunk that takes arrays, such "
+                "as ModuleTrunk."
+            )
+        body = self.sharing.build(
+            self.trunk,
+            input_shape=input_shape,
+            task_names=layout.names,
+            n_members=n_members,
+            seeds=seeds,
+        )
+        heads = StackedHeads(
+            layout, body.out_features, n_members, seeds, self.head_layer_sizes, self.activation
+        )
+        return Network(body, heads, follows_dtype=self.trunk.follows_dtype)

@@ -1,0 +1,185 @@
+"""The objective: ``sum_t a_t * mean_labelled(w_it * loss_t) + Omega(theta)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from skmtl.heads import Layout
+from skmtl.penalties import Penalty
+from skmtl.training._batches import BatchTargets
+from skmtl.training._network import Network
+from skmtl.weighting import WeightingModule
+
+
+class _TaskLosses(torch.autograd.Function):
+    """Losses of all tasks as one node of the graph, with its gradient computed beside them."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, objective: Objective, targets: BatchTargets) -> Tensor:
+        losses, gradients = objective.losses_and_gradients(z, targets)
+        ctx.objective = objective
+        ctx.save_for_backward(gradients)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.objective.scale_rows(ctx.saved_tensors[0], grad), None, None
+
+
+class Objective(nn.Module):
+    """Outputs and targets -> the number that training makes small.
+
+    Parameters
+    ----------
+    layout : Layout
+        Tasks and their output rows.
+    weighting : WeightingModule
+        Losses of all tasks to one.
+    penalties : sequence of Penalty
+        The terms of Omega.
+    """
+
+    def __init__(
+        self, layout: Layout, weighting: WeightingModule, penalties: Sequence[Penalty] = ()
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.weighting = weighting
+        self.penalties = tuple(penalties)
+        self.register_buffer("task_of_row", torch.as_tensor(layout.task_of_row))
+
+    def losses_and_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
+        """Compute ``mean_labelled(w_it * loss_t)`` of each task and its derivative by z.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member, output row, sample)
+            Outputs.
+        targets : BatchTargets
+            Targets and weights of the batch.
+
+        Returns
+        -------
+        losses : Tensor of shape (member, task)
+            Losses; 0 for a task without a label in the batch.
+        gradients : Tensor of shape (member, output row, sample)
+            Derivative of the loss of the row's task.
+        """
+        z = z.contiguous()  # samples last, see Head
+        losses, gradients = [], []
+        for group, y, w in zip(self.layout.groups, targets.y, targets.w, strict=True):
+            loss, gradient = group.head.loss_and_gradient(group.outputs(z), y, w)
+            losses.append(loss)
+            gradients.append(gradient.flatten(1, 2))
+        if len(losses) == 1:
+            return losses[0], gradients[0]
+        return torch.cat(losses, dim=1), torch.cat(gradients, dim=1)
+
+    def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
+        """Multiply the gradients of each task's rows by a number per task.
+
+        Parameters
+        ----------
+        gradients : Tensor of shape (member, output row, sample)
+            Changed in place.
+        scales : Tensor of shape (member, task)
+            Factors.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            The gradients.
+        """
+        return gradients.mul_(scales.index_select(1, self.task_of_row).unsqueeze(-1))
+
+    def task_losses(self, z: Tensor, targets: BatchTargets) -> Tensor:
+        """Compute ``mean_labelled(w_it * loss_t)`` of each task, for autograd.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member, output row, sample)
+            Outputs.
+        targets : BatchTargets
+            Targets and weights of the batch.
+
+        Returns
+        -------
+        Tensor of shape (member, task)
+            Losses; 0 for a task without a label in the batch.
+        """
+        return _TaskLosses.apply(z, self, targets)
+
+    def forward(self, losses: Tensor, present: Tensor, network: Network) -> Tensor:
+        """Compute the objective, for autograd.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (member, task)
+            From :meth:`task_losses`.
+        present : Tensor of shape (task,)
+            Which tasks have a label in the batch.
+        network : Network
+            Whose weights the penalties read.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Sum over members and tasks.
+        """
+        total = self.weighting(losses, present).sum()
+        return total + self.omega(network) if self.penalties else total
+
+    def omega(self, network: Network) -> Tensor:
+        """Compute ``Omega(theta)``.
+
+        Parameters
+        ----------
+        network : Network
+            Whose weights the penalties read.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Differentiable; 0 if no penalty finds a weight.
+        """
+        total = next(network.parameters()).new_zeros(())
+        for penalty in self.penalties:
+            weights = network.weights(penalty.part)
+            if weights:
+                total = total + penalty.strength * penalty.value(weights)
+        return total
+
+    def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> Tensor:
+        """Add the gradient of the objective to ``.grad`` of all parameters.
+
+        The same as ``self(self.task_losses(z, targets), ...).backward()``, without a graph
+        over the losses: their gradient is known, so that the graph starts at the outputs.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member, output row, sample)
+            Outputs, with their graph.
+        targets : BatchTargets
+            Targets and weights of the batch.
+        network : Network
+            Whose weights the penalties read.
+
+        Returns
+        -------
+        Tensor of shape (member, task)
+            Losses, without a graph.
+        """
+        losses, gradients = self.losses_and_gradients(z.detach(), targets)
+        scales = self.weighting.scales(losses, targets.present)
+        z.backward(self.scale_rows(gradients, scales))
+        if self.penalties:
+            omega = self.omega(network)
+            if omega.requires_grad:
+                omega.backward()
+        return losses

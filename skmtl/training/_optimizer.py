@@ -1,0 +1,272 @@
+"""Optimisers by name, and AdamW without torch.optim's start-up cost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmtl._strategy import did_you_mean
+
+
+class FusedAdamW:
+    """AdamW as one fused call, for the default path.
+
+    Constructing any optimiser of ``torch.optim`` imports torch's compiler, 1.3 to 1.8
+    seconds in each fresh process.  This one offers what the training loop, schedules written
+    by hand and pickling need: ``param_groups``, ``state``, ``step``, ``zero_grad``.  It
+    equals ``torch.optim.AdamW`` to the last bit or so (a test compares them).
+
+    Parameters
+    ----------
+    params : iterable of dict
+        Parameter groups, with options of their own where they differ.
+    lr : float
+        Learning rate.
+    betas : tuple of float, default=(0.9, 0.999)
+        Decay of the running means of gradients and squared gradients.
+    eps : float, default=1e-8
+        Added to the denominator.
+    weight_decay : float, default=0.0
+        Decoupled weight decay, per unit of the learning rate.
+
+    References
+    ----------
+    I. Loshchilov, F. Hutter: Decoupled Weight Decay Regularization, ICLR 2019, Algorithm 2.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        self.param_groups = [
+            {**options, **group, "params": list(group["params"])} for group in params
+        ]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients.
+
+        Parameters
+        ----------
+        set_to_none : bool, default=True
+            As in torch.optim; gradients are always set to None.
+        """
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take one step.
+
+        Parameters
+        ----------
+        closure : callable, default=None
+            Recomputes the loss and the gradients first.
+
+        Returns
+        -------
+        object
+            What the closure returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._step_group(group)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return running means and options, in the form of torch.optim.
+
+        Returns
+        -------
+        dict
+            With keys ``state`` (by the parameter's position) and ``param_groups``.
+        """
+        listed = [p for group in self.param_groups for p in group["params"]]
+        state = {i: dict(self.state[p]) for i, p in enumerate(listed) if p in self.state}
+        start, groups = 0, []
+        for group in self.param_groups:
+            n = len(group["params"])
+            groups.append({**group, "params": list(range(start, start + n))})
+            start += n
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned.
+
+        Parameters
+        ----------
+        state_dict : dict
+            Of an optimiser with parameters of the same shapes.
+        """
+        listed = [p for group in self.param_groups for p in group["params"]]
+        self.state = copy.deepcopy({listed[i]: s for i, s in state_dict["state"].items()})
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: value for key, value in saved.items() if key != "params"})
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        params = [p for p in group["params"] if p.grad is not None]
+        if not params:
+            return
+        step = torch.zeros((), dtype=torch.float32, device=params[0].device)
+        for parameter in params:
+            if parameter not in self.state:
+                self.state[parameter] = {
+                    "step": step,
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+        states = [self.state[p] for p in params]
+        # One counter for the group: the kernel only reads it.
+        step = states[0]["step"].add_(1.0)
+        steps = [step] * len(params)
+        fused_adamw(
+            params,
+            [p.grad for p in params],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            steps,
+            lr=group["lr"],
+            betas=group["betas"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+        )
+
+
+def fused_adamw(
+    params: list[Tensor],
+    grads: list[Any],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    eps: float,
+) -> None:
+    """Update parameters in place, by torch's fused kernel where it has one.
+
+    Parameters
+    ----------
+    params, grads, means, squares : list of Tensor
+        Parameters, gradients and their running moments.
+    steps : list of Tensor of shape ()
+        Number of steps, this one included.
+    lr, betas, weight_decay, eps : float
+        As for :class:`FusedAdamW`.
+    """
+    kernel = getattr(torch, "_fused_adamw_", None)
+    if kernel is not None and params[0].device.type in {"cpu", "cuda"}:
+        kernel(
+            params,
+            grads,
+            means,
+            squares,
+            [],
+            steps,
+            lr=lr,
+            beta1=betas[0],
+            beta2=betas[1],
+            weight_decay=weight_decay,
+            eps=eps,
+            amsgrad=False,
+            maximize=False,
+        )
+        return
+    plain_adamw(
+        params, grads, means, squares, steps,
+        lr=lr, betas=betas, weight_decay=weight_decay, eps=eps,
+    )  # fmt: skip
+
+
+def plain_adamw(
+    params: list[Tensor],
+    grads: list[Any],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    eps: float,
+) -> None:
+    """Update parameters in place by public operations, for devices without a fused kernel.
+
+    Parameters
+    ----------
+    params, grads, means, squares : list of Tensor
+        Parameters, gradients and their running moments.
+    steps : list of Tensor of shape ()
+        Number of steps, this one included.
+    lr, betas, weight_decay, eps : float
+        As for :class:`FusedAdamW`.
+    """
+    for p, g, m, v, step in zip(params, grads, means, squares, steps, strict=True):
+        p.mul_(1 - lr * weight_decay)
+        m.lerp_(g, 1 - betas[0])
+        v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
+        bias1 = 1 - betas[0] ** step
+        bias2 = 1 - betas[1] ** step
+        p.sub_(lr / bias1 * m / ((v / bias2).sqrt() + eps))
+
+
+#: Names that users write, and the class of torch.optim behind each.
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "nadam", "radam")
+_CLASSES = {
+    "adamw": "AdamW",
+    "adam": "Adam",
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "nadam": "NAdam",
+    "radam": "RAdam",
+}
+
+
+def resolve_optimizer(optimizer: Any, *, needs_torch_optim: bool) -> tuple[Any, dict[str, Any]]:
+    """Turn what the user wrote for ``optimizer`` into a class and its options.
+
+    Parameters
+    ----------
+    optimizer : str or type
+        A name, or a class of ``torch.optim``.
+    needs_torch_optim : bool
+        Whether something (a callback, a schedule) may look into the optimiser, so that it
+        has to be one of ``torch.optim``.
+
+    Returns
+    -------
+    optimizer : type
+        To be called with parameter groups and ``lr``.
+    options : dict
+        Further arguments.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        return optimizer, {}
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
+        raise ValueError(
+            f"Parameter `optimizer` must be one of {list(OPTIMIZERS)} or a class of torch.optim. "
+            f"Found `optimizer = {optimizer!r}`.{did_you_mean(optimizer, OPTIMIZERS)}"
+        )
+    if optimizer == "adamw" and not needs_torch_optim:
+        return FusedAdamW, {}
+    options = {"fused": True} if optimizer in {"adamw", "adam"} else {}
+    return getattr(torch.optim, _CLASSES[optimizer]), options

@@ -1,0 +1,124 @@
+"""A trunk of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmtl.layers import Seeds
+from skmtl.trunks._base import Trunk
+
+
+class ModuleTrunk(Trunk):
+    """A trunk made of the user's own ``torch.nn.Module``.
+
+    The way to images, sequences and layers that the package does not have.  One module is
+    made per copy, and copies are computed one after the other.
+
+    Parameters
+    ----------
+    module : callable
+        A class or function that returns a ``torch.nn.Module`` mapping
+        (sample, \\*shape of one sample) to (sample, feature).
+    module_params : dict, default=None
+        Keyword arguments for it.
+
+    References
+    ----------
+    None: the model is the user's.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skmtl.trunks import ModuleTrunk
+    >>> def images():
+    ...     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten())
+    >>> trunk = ModuleTrunk(images)
+    """
+
+    alias = "module"
+    takes_arrays = True
+    follows_dtype = False
+
+    def __init__(
+        self, module: Callable[..., nn.Module], module_params: dict[str, Any] | None = None
+    ) -> None:
+        self.module = module
+        self.module_params = module_params
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{"module": nn.LazyLinear, "module_params": {"out_features": 6}}]
+
+    def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
+        """Build `n_copies` of the user's module.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one sample.
+        n_copies : int
+            How many to build side by side.
+        seeds : Seeds
+            Sources of randomness; the global generator of torch is left as it was.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps (sample, \\*input_shape) or (copy, sample, \\*input_shape) to
+            (copy, sample, feature).
+
+        Raises
+        ------
+        TypeError
+            If `module` is not callable or does not return a ``torch.nn.Module``.
+        ValueError
+            If the module's output is not of shape (sample, feature).
+        """
+        if not callable(self.module):
+            raise TypeError(
+                "Parameter `module` must be a class or function that returns a "
+                f"torch.nn.Module. Found `module = {self.module!r}`."
+            )
+        # User modules draw their initial weights from the global generator: lend it a seed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.draw())
+            copies = [self.module(**(self.module_params or {})) for _ in range(n_copies)]
+            for copy in copies:
+                if not isinstance(copy, nn.Module):
+                    raise TypeError(
+                        f"`module` must return a torch.nn.Module. Found {type(copy).__name__}."
+                    )
+            shapes = {tuple(_trace(copy, input_shape).shape) for copy in copies}
+        shape = shapes.pop()
+        if len(shape) != 2 or shape[0] != 2:
+            raise ValueError(
+                "The trunk's module must map (sample, ...) to (sample, feature). For two samples "
+                f"of shape {input_shape} it returned shape {shape}."
+            )
+        return _ModuleCopies(copies, shape[1], len(input_shape))
+
+
+def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
+    training = module.training
+    with torch.no_grad():
+        output: Tensor = module.eval()(torch.zeros(2, *input_shape))
+    module.train(training)
+    return output
+
+
+class _ModuleCopies(nn.Module):
+    def __init__(self, copies: list[nn.Module], out_features: int, n_axes: int) -> None:
+        super().__init__()
+        self.copies = nn.ModuleList(copies)
+        self.out_features = out_features
+        self.n_axes = n_axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = x.dim() == self.n_axes + 1
+        outputs = [copy(x if shared else x[i]) for i, copy in enumerate(self.copies)]
+        return torch.stack(outputs)  # (copy, sample, feature)

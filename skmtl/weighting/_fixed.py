@@ -1,0 +1,106 @@
+"""Weights that stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl._strategy import did_you_mean
+from skmtl.weighting._base import Weighting, WeightingModule
+
+
+class Fixed(Weighting):
+    """The weights that the user gives: ``L = sum_t a_t L_t``.
+
+    Parameters
+    ----------
+    weights : mapping of str to float, default=None
+        Weight of each task by name, at least 0; those that it leaves out weigh 1.  A task
+        of weight 0 is predicted but not learned.  None: 1 for each task.
+
+    References
+    ----------
+    R. Caruana: Multitask Learning, Machine Learning 28, 1997.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import Fixed
+    >>> Fixed({"price": 2.0})
+    Fixed(weights={'price': 2.0})
+    """
+
+    alias = "fixed"
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = weights
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"weights": {"a": 2.0}}]
+
+    def build(self, names: Sequence[str], n_members: int) -> WeightingModule:
+        """Build a module with constant weights.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Tasks in the order of the task axis.
+        n_members : int
+            Number of networks.
+
+        Returns
+        -------
+        WeightingModule
+            Combines losses with the same weights, whatever they are.
+
+        Raises
+        ------
+        ValueError
+            If a task is unknown, a weight negative or not finite, or their number wrong.
+        """
+        weights = torch.tensor(self._listed(list(names)), dtype=torch.get_default_dtype())
+        return _Constant(weights.expand(n_members, -1).clone())
+
+    def _listed(self, names: list[str]) -> list[float]:
+        if self.weights is not None and not isinstance(self.weights, Mapping):
+            raise TypeError(
+                "Parameter `weights` of Fixed must be a mapping from task names. Found "
+                f"`weights = {self.weights!r}`."
+            )
+        given = self.weights or {}
+        for name in given:
+            if name not in names:
+                raise ValueError(
+                    f"Parameter `loss_weights` names an unknown task {name!r}. The tasks are "
+                    f"{sorted(names)}.{did_you_mean(name, names)}"
+                )
+        pairs = [(name, given.get(name, 1.0)) for name in names]
+        for name, weight in pairs:
+            number = isinstance(weight, Real) and not isinstance(weight, bool)
+            if not number or not np.isfinite(weight) or weight < 0:
+                raise ValueError(
+                    f"Parameter `loss_weights`: the weight of task {name!r} must be a finite "
+                    f"number of at least 0. Found {weight!r}."
+                )
+        weights = [float(weight) for _, weight in pairs]
+        if not any(weights):
+            raise ValueError("Parameter `loss_weights` must give some task a weight above 0.")
+        return weights
+
+
+class _Constant(WeightingModule):
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:  # noqa: ARG002
+        return (self.weights * losses).sum(1)
+
+    def scales(self, losses: Tensor, present: Tensor) -> Tensor:  # noqa: ARG002
+        return self.weights  # (member, task); no graph needed for a constant
