@@ -85,61 +85,31 @@ def series_to_pandas(data: Any) -> pd.Series:
         return data
     series = data if isinstance(data, nw.Series) else nw.from_native(data, series_only=True)
     name = series.name or None
-    if series.dtype in {nw.Categorical, nw.Enum}:
-        known = series.cat.get_categories().to_list()
-        return pd.Series(pd.Categorical(series.to_list(), categories=known), name=name)
-    if series.dtype == nw.Boolean:
+    dtype = series.dtype
+    if isinstance(dtype, nw.Categorical | nw.Enum):
+        return pd.Series(pd.Categorical(series.to_list(), categories=_categories(series)), name=name)
+    if dtype == nw.Boolean:
         has_null = series.null_count() > 0
         return pd.Series(series.to_list(), dtype="boolean" if has_null else "bool", name=name)
-    if series.dtype.is_integer() and series.null_count() > 0:
+    if dtype.is_integer() and series.null_count() > 0:
         return pd.Series(pd.array(series.to_list(), dtype="Int64"), name=name)
-    if series.dtype.is_numeric() or series.dtype.is_temporal():
-        return pd.Series(np.array(series.to_numpy()), name=name)
+    if dtype.is_numeric() or dtype.is_temporal():
+        column = pd.Series(np.array(series.to_numpy()), name=name)
+        zone = getattr(dtype, "time_zone", None)
+        return column if zone is None else column.dt.tz_localize("UTC").dt.tz_convert(zone)
     return pd.Series(np.array([*series.to_list(), None], dtype=object)[:-1], name=name)
 
 
-def pandas_to_backend(frame: pd.DataFrame, schema: Any, backend: Any) -> Any:
-    """Convert a pandas frame to the frame of another library.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame of shape (n_rows, n_columns)
-        The table.
-    schema : mapping of str to narwhals dtype
-        The types that the columns shall have, by name.
-    backend : narwhals.Implementation
-        The library, as told by :func:`backend_of`.
-
-    Returns
-    -------
-    frame
-        The same table in the other library; missing cells become nulls.
-    """
-    columns = {}
-    for position, name in enumerate(schema):
-        values = frame.iloc[:, position].astype(object)
-        columns[name] = values.where(~pd.isna(values), None).tolist()
-    return nw.from_dict(columns, schema, backend=backend).to_native()
+def _categories(series: nw.Series[Any]) -> list[Any]:
+    if isinstance(series.dtype, nw.Enum):
+        return list(series.dtype.categories)
+    known = series.cat.get_categories().to_list()
+    # A Categorical of polars has no list of its own: what occurs, in no particular order.
+    return sorted(known) if series.implementation.is_polars() else known
 
 
-def schema_of(data: Any) -> dict[str, Any]:
-    """Return the column types of a frame.
-
-    Parameters
-    ----------
-    data : frame
-        Of any library that narwhals reads.
-
-    Returns
-    -------
-    dict of str to narwhals dtype
-        In the order of the columns.
-    """
-    return dict(nw.from_native(data, eager_only=True).schema)
-
-
-def backend_of(data: Any) -> Any:
-    """Return the library of a frame or series.
+def empty_like(data: Any) -> Any:
+    """Return a frame with the columns and types of a frame or series, and no rows.
 
     Parameters
     ----------
@@ -148,7 +118,85 @@ def backend_of(data: Any) -> Any:
 
     Returns
     -------
-    narwhals.Implementation
-        The library.
+    frame of shape (0, n_columns)
+        Of the same library.
     """
-    return nw.from_native(data, eager_only=True, allow_series=True).implementation
+    native = nw.from_native(data, eager_only=True, allow_series=True)
+    frame = native.to_frame() if isinstance(native, nw.Series) else native
+    return frame.head(0).to_native()
+
+
+def pandas_to_backend(frame: pd.DataFrame, template: Any, is_number: list[bool]) -> Any:
+    """Convert a pandas frame to the frame of another library.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of shape (n_rows, n_columns)
+        The table.
+    template : frame of shape (0, n_columns)
+        The library, names and types that the columns shall have, from :func:`empty_like`.
+    is_number : list of bool
+        Which columns are regression targets: floats, whatever the template says.
+
+    Returns
+    -------
+    frame
+        The same table in the other library; missing cells become nulls.
+    """
+    like = nw.from_native(template, eager_only=True)
+    columns = {}
+    for position, (name, dtype) in enumerate(like.schema.items()):
+        values = frame.iloc[:, position].astype(object)
+        cells = values.where(~pd.isna(values), None).tolist()
+        if is_number[position] and not dtype.is_float():
+            dtype = nw.Float64()
+        known = None if dtype == nw.Unknown else dtype  # a column of nulls has no type
+        columns[name] = nw.new_series(name, cells, known, backend=like.implementation)
+    result = nw.from_dict(columns).to_native()
+    return _with_index_types(result, template) if like.implementation.is_pyarrow() else result
+
+
+def _with_index_types(table: Any, template: Any) -> Any:
+    """Give the dictionary columns of an arrow table the index types of the template."""
+    schema = table.schema
+    for position, field in enumerate(template.schema):
+        if hasattr(field.type, "index_type") and hasattr(schema.field(position).type, "index_type"):
+            schema = schema.set(position, field)
+    return table.cast(schema)
+
+
+def series_of(frame: Any) -> Any:
+    """Return the only column of a frame.
+
+    Parameters
+    ----------
+    frame : frame of shape (n_rows, 1)
+        Of any library that narwhals reads.
+
+    Returns
+    -------
+    series of shape (n_rows,)
+        Of the same library.
+    """
+    return nw.from_native(frame, eager_only=True)[:, 0].to_native()
+
+
+def check_eager(data: Any, name: str) -> None:
+    """Raise an error for a frame that is only a plan.
+
+    Parameters
+    ----------
+    data : object
+        Anything.
+    name : str
+        What to call it: "X" or "y".
+
+    Raises
+    ------
+    TypeError
+        If `data` is a lazy frame.
+    """
+    if isinstance(data, pd.DataFrame):
+        return  # narwhals minds doubled names; what reads the columns says so better
+    if isinstance(nw.from_native(data, pass_through=True), nw.LazyFrame):
+        raise TypeError(f"{name} is a lazy frame, which holds no rows yet. Call its collect().")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
+from abc import ABC
 from typing import Any, ClassVar, TypeVar
 
 from sklearn.base import BaseEstimator
 
 
-class Strategy(BaseEstimator):
+class Strategy(BaseEstimator, ABC):
     """Base of every choice on an axis (a sharing scheme, a trunk, a weighting).
 
     A concrete strategy names itself with ``alias`` and has one ``build`` method
@@ -106,7 +107,7 @@ def resolve(value: Any, base: type[S], parameter: str, **defaults: Any) -> S:
     Raises
     ------
     ValueError
-        If the alias is unknown.
+        If the alias is unknown, or needs arguments that nothing gives.
     TypeError
         If `value` is neither an alias nor an object of the axis.
     """
@@ -122,7 +123,14 @@ def resolve(value: Any, base: type[S], parameter: str, **defaults: Any) -> S:
             )
         strategy = table[value]
         takes = inspect.signature(strategy).parameters
-        return strategy(**{key: item for key, item in defaults.items() if key in takes})
+        given = {key: item for key, item in defaults.items() if key in takes}
+        lacking = [key for key, p in takes.items() if p.default is p.empty and key not in given]
+        if lacking:
+            raise ValueError(
+                f"Parameter `{parameter} = {value!r}` needs `{lacking[0]}`: pass an object, "
+                f"{strategy.__name__}({lacking[0]}=...)."
+            )
+        return strategy(**given)
     hint = f" Call it: {value.__name__}()." if inspect.isclass(value) else ""
     raise TypeError(
         f"Parameter `{parameter}` must be one of {sorted(table)} or a {base.__name__} object. "

@@ -1,1 +1,3 @@
-"""Datasets: loaders and synthetic makers."""
+"""Datasets: loaders of real sets."""
+
+from skmtl.datasets._automobile import load_automobile as load_automobile

@@ -78,7 +78,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         batch_size: int | str = "auto",
-        max_epochs: int = 100,
+        max_epochs: int = 200,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,

@@ -62,12 +62,12 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     batch_size : int or "auto", default="auto"
         The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
         ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
-    max_epochs : int, default=100
+    max_epochs : int, default=200
         The largest number of passes over the training rows.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when ``valid_score`` (mean over tasks of 1 - loss / loss of the best
         constant) no longer rises, and to keep the best weights.  ``"auto"``: if there are
-        validation rows, or at least 1,000 labelled rows to part some off.
+        validation rows, or at least 100 labelled rows to part some off.
     validation_fraction : float, default=0.1
         Share of the labelled rows that is parted off for it, with the class shares and label
         presence of every task kept.

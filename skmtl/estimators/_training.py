@@ -36,8 +36,8 @@ from skmtl.training import (
 from skmtl.trunks import MLP, Trunk
 from skmtl.weighting import resolve_weighting
 
-#: "auto" stops early from this many labelled rows on; below, a validation part is too small.
-EARLY_STOPPING_ROWS = 1000
+#: "auto" stops early from this many labelled rows on; below, a validation part says little.
+EARLY_STOPPING_ROWS = 100
 #: Batch size by number of training rows: (rows below, size).
 BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
 LARGEST_BATCH = 256

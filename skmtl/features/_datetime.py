@@ -31,7 +31,7 @@ def datetime_features(column: pd.Series) -> dict[str, np.ndarray]:
     seconds = column.to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
     days = np.where(missing, np.nan, seconds / _DAY)
     phases = {
-        "year": (column.dt.dayofyear.to_numpy(dtype=np.float64) - 1) / 365.25,
+        "year": (column.dt.day_of_year.to_numpy(dtype=np.float64) - 1) / 365.25,
         "week": (days + 3) / 7,  # 1970-01-01 was a Thursday
         "day": days,
     }

@@ -68,21 +68,23 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             self.scaler_ = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
             self.n_features_out_ = X.shape[1]
             return self
-        numbers, words = _split(X, fit_as=None)
-        self._word_columns = list(words.columns)
-        self._n_numbers = numbers.shape[1]
+        self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
+        numbers, words = _split(X, self._kinds)
+        self._n_numbers, n_words, n_missing = numbers.shape[1], 0, 0
         if self._n_numbers:
-            self.scaler_ = StandardScaler().fit(numbers, sample_weight=sample_weight)
+            # A column without a number has no mean: what it holds later on is ignored too.
+            self._is_empty = np.isnan(numbers).all(axis=0)
+            self.scaler_ = StandardScaler()
+            self.scaler_.fit(np.where(self._is_empty, 0.0, numbers), sample_weight=sample_weight)
             self.indicator_ = MissingIndicator(features="missing-only", error_on_new=False)
-            self.indicator_.fit(numbers)
-        if self._word_columns:
+            n_missing = len(self.indicator_.fit(numbers).features_)
+        if words.shape[1]:
             self.categories_ = OneHotEncoder(
                 handle_unknown="infrequent_if_exist",
                 max_categories=self.max_categories,
                 sparse_output=False,
             ).fit(words)
-        n_words = len(self.categories_.get_feature_names_out()) if self._word_columns else 0
-        n_missing = len(self.indicator_.features_) if self._n_numbers else 0
+            n_words = len(self.categories_.get_feature_names_out())
         self.n_features_out_ = self._n_numbers + n_missing + n_words
         return self
 
@@ -102,13 +104,13 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_sparse:
             return self.scaler_.transform(X)
-        numbers, words = _split(X, fit_as=self._word_columns)
+        numbers, words = _split(X, self._kinds)
         parts = []
         if self._n_numbers:
-            missing = self.indicator_.transform(numbers)
+            numbers = np.where(self._is_empty, np.nan, numbers)
             scaled = self.scaler_.transform(numbers)
-            parts += [np.nan_to_num(scaled, nan=0.0, copy=False), missing]
-        if self._word_columns:
+            parts += [np.nan_to_num(scaled, nan=0.0, copy=False), self.indicator_.transform(numbers)]
+        if words.shape[1]:
             parts.append(self.categories_.transform(words))
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
@@ -117,47 +119,93 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         return hasattr(self, "n_features_out_")
 
 
-def _split(X: Any, fit_as: list[Any] | None) -> tuple[np.ndarray, pd.DataFrame]:
-    """Split a table into numbers, shape (n_samples, n_numbers), and columns of words."""
-    if not isinstance(X, pd.DataFrame):
-        return np.asarray(X, dtype=np.float64), pd.DataFrame(index=range(len(X)))
-    numbers, words = [], {}
-    for position, label in enumerate(X.columns):
-        column = X.iloc[:, position]
-        is_word = not _is_number(column) if fit_as is None else position in fit_as
-        if is_word:
-            words[position] = _words(column)
-        elif column.dtype.kind in "mM" or isinstance(column.dtype, pd.DatetimeTZDtype):
-            numbers.extend(datetime_features(column).values())
-        else:
-            numbers.append(_numbers(column, label))
-    stacked = np.column_stack(numbers) if numbers else np.empty((len(X), 0))
-    return stacked, pd.DataFrame(words, index=range(len(X)) if not words else None)
+def _kinds(X: pd.DataFrame) -> list[str]:
+    """Return what each column holds: "number", "date", "duration" or "word"."""
+    return [_kind(X.iloc[:, position]) for position in range(X.shape[1])]
 
 
-def _is_number(column: pd.Series) -> bool:
+def _kind(column: pd.Series) -> str:
     dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return False
-    if dtype == object:
-        column = column.infer_objects()
-        dtype = column.dtype
-    is_date = dtype.kind in "mM" or isinstance(dtype, pd.DatetimeTZDtype)
-    return bool(pd.api.types.is_numeric_dtype(dtype) or is_date or column.isna().all())
+    if pd.api.types.is_numeric_dtype(dtype):
+        return "number"  # booleans too
+    if isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype):
+        return "date"
+    if dtype.kind == "m":
+        return "duration"
+    # A column of objects without a single cell: words, since any cell may follow.
+    held = pd.api.types.infer_dtype(column, skipna=True) if dtype == object else ""
+    return _HELD.get(held, "word")
 
 
-def _numbers(column: pd.Series, label: Any) -> np.ndarray:
+#: The kind of a column of objects by pandas' word for what its cells are.
+_HELD = {
+    **dict.fromkeys(("floating", "integer", "mixed-integer-float", "boolean"), "number"),
+    "decimal": "number",
+    **dict.fromkeys(("date", "datetime", "datetime64", "period"), "date"),
+    **dict.fromkeys(("timedelta", "timedelta64"), "duration"),
+}
+
+
+def _split(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
+    """Split a table into numbers, shape (n_samples, n_numbers), and columns of words."""
+    if kinds is None:
+        return np.asarray(X, dtype=np.float64), pd.DataFrame(index=range(len(X)))
+    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    numbers, words = [np.empty((len(X), 0))], {}
+    for position, kind in enumerate(kinds):
+        column = X.iloc[:, position]
+        if kind == "word":
+            words[position] = _words(column)
+        elif kind == "number":
+            numbers.append(_numbers(column))
+        else:
+            numbers.extend(datetime_features(_times(column, kind)).values())
+    return np.column_stack(numbers), pd.DataFrame(words, index=range(len(X)))
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
     try:
+        if column.dtype.kind in "mM":
+            raise TypeError(column.dtype)
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Column {label!r} of X held numbers in fit. Found {column.dtype} values such as "
-            f"{column.dropna().iloc[0]!r}."
-        ) from error
+        raise ValueError(_complaint(column, "numbers")) from error
+
+
+def _times(column: pd.Series, kind: str) -> pd.Series:
+    """Return dates or durations as pandas' own type."""
+    try:
+        if isinstance(column.dtype, pd.PeriodDtype):
+            return column.dt.to_timestamp()
+        if column.dtype.kind in ("M" if kind == "date" else "m"):
+            return column
+        if column.dtype != object and column.notna().any():
+            raise TypeError(column.dtype)
+        cells = column.astype(object)
+        return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_complaint(column, f"{kind}s")) from error
+
+
+def _complaint(column: pd.Series, held: str) -> str:
+    return (
+        f"Column {column.name!r} of X held {held} in fit. Found {column.dtype} values such as "
+        f"{column.dropna().tolist()[0]!r}. Convert it to {held}."
+    )
 
 
 def _words(column: pd.Series) -> np.ndarray:
     """Return strings, with None where missing: one type, so that any mixture can be sorted."""
-    texts = column.astype(object).astype(str).to_numpy(dtype=object, copy=True)
-    texts[column.isna().to_numpy()] = None
-    return texts
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError as error:
+        raise TypeError(
+            f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
+            f"{column.dropna().tolist()[0]!r}."
+        ) from error
+    # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
+    texts = [
+        str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+        for cell in found.tolist()
+    ]
+    return np.array([*texts, None], dtype=object)[codes]

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
-from skmtl._frames import frame_to_pandas, is_frame
+from skmtl._frames import check_eager, frame_to_pandas, is_frame
 
 
 def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> Any:
@@ -39,6 +39,7 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     """
     if type(X).__module__.split(".")[0] == "torch":
         X = X.detach().cpu().numpy()
+    check_eager(X, "X")
     if is_frame(X):
         return _read_frame(estimator, frame_to_pandas(X), reset=reset, allow_nan=allow_nan)
     finite = "allow-nan" if allow_nan and not sparse.issparse(X) else True

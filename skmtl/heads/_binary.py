@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own convention
+from torch.nn import functional as F
 
 from skmtl.heads._base import Head
 
@@ -21,17 +21,17 @@ class BinaryHead(Head):
 
     alias = "binary"
 
-    def n_outputs(self, n_columns: int, n_classes: int) -> int:  # noqa: ARG002
+    def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one logit."""
         return 1
 
-    def encode(self, values: Tensor, n_outputs: int) -> Tensor:  # noqa: ARG002
+    def encode(self, values: Tensor, n_outputs: int) -> Tensor:
         """Return the codes 0 and 1 as they are."""
         return values
 
     def loss_and_gradient(self, z: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         """Compute cross-entropies and their gradients."""
-        # softplus(z) - y z in the form that neither overflows nor cancels.
+        # softplus does not overflow; a loss below 1e-8 of a right answer may round to 0.
         losses = torch.sub(F.softplus(z), y * z).mul_(w).sum((-2, -1))
         return losses, torch.sigmoid(z).sub_(y).mul_(w)
 

@@ -20,7 +20,7 @@ class MulticlassHead(Head):
 
     alias = "multiclass"
 
-    def n_outputs(self, n_columns: int, n_classes: int) -> int:  # noqa: ARG002
+    def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one logit per class; a task without any label keeps one."""
         return max(n_classes, 1)
 

@@ -21,11 +21,11 @@ class RegressionHead(Head):
     alias = "regression"
     weight_per_output = True
 
-    def n_outputs(self, n_columns: int, n_classes: int) -> int:  # noqa: ARG002
+    def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one output per column."""
         return n_columns
 
-    def encode(self, values: Tensor, n_outputs: int) -> Tensor:  # noqa: ARG002
+    def encode(self, values: Tensor, n_outputs: int) -> Tensor:
         """Return the numbers as they are."""
         return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class StackedHeads(nn.Module):
         self.n_members = n_members
         self.hidden = nn.ModuleList(
             StackedLinear(copies, n_in, n_out, seeds.weights)
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
+            for n_in, n_out in pairwise(widths)
         )
         self.activation = activation_layer(activation)
         self.output = StackedLinear(n_members, widths[-1], layout.n_rows, seeds.weights)

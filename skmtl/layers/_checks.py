@@ -28,9 +28,10 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
         If a width is not a whole number of at least 1.
     """
     listed = (sizes,) if isinstance(sizes, Integral) else sizes
-    whole = isinstance(listed, Iterable) and not isinstance(listed, str)
-    listed = tuple(listed) if whole else ("",)
-    if not all(isinstance(size, Integral) and size >= 1 for size in listed):
+    several = isinstance(listed, Iterable) and not isinstance(listed, str)
+    listed = tuple(listed) if several else ("",)
+    whole = all(isinstance(s, Integral) and not isinstance(s, bool) and s >= 1 for s in listed)
+    if not whole:
         raise ValueError(
             f"Parameter `{parameter}` must hold whole numbers of at least 1. "
             f"Found `{parameter} = {sizes!r}`."

@@ -41,7 +41,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop entries in training mode; return `x` otherwise."""
-        dropped = round(self.p * _LEVELS)
+        dropped = min(round(self.p * _LEVELS), _LEVELS - 1)  # some entry has to stay
         if not self.training or dropped == 0:
             return x
         if self._generator is None or self._generator.device != x.device:
@@ -51,6 +51,10 @@ class Dropout(nn.Module):
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
         keep = bits >= dropped - _LEVELS // 2  # int16 runs from -2**15
         return x * (keep.to(x.dtype) * (_LEVELS / (_LEVELS - dropped)))
+
+    def extra_repr(self) -> str:
+        """Return what ``repr`` shows."""
+        return f"p={self.p}"
 
     def __getstate__(self) -> dict[str, object]:
         """Return the state with the generator as plain tensors, which can be copied."""

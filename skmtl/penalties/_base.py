@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from skmtl._strategy import Strategy, resolve
+from skmtl._strategy import Strategy, did_you_mean, resolve
 
 #: Parts of the network that a penalty may name.
 PARTS = ("all", "input", "trunk", "sharing", "heads")
@@ -69,7 +69,7 @@ class Penalty(Strategy):
         if self.part not in self.parts:
             raise ValueError(
                 f"Parameter `part` of a penalty must be one of {list(self.parts)}. "
-                f"Found `part = {self.part!r}`."
+                f"Found `part = {self.part!r}`.{did_you_mean(self.part, self.parts)}"
             )
 
 

@@ -25,7 +25,7 @@ class Sharing(Strategy):
         n_members: int,
         seeds: Seeds,
     ) -> nn.Module:
-        """Build the part of the network between the features and the heads.
+        r"""Build the part of the network between the features and the heads.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class Sharing(Strategy):
         Returns
         -------
         torch.nn.Module
-            Maps (sample, \\*input_shape) to (member, task, sample, feature), where the task
+            Maps (sample, \*input_shape) to (member, task, sample, feature), where the task
             axis has size 1 if all tasks read one representation; has ``out_features``, and
             its trunks, stacked, in ``trunk``.
         """

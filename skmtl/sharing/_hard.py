@@ -35,11 +35,11 @@ class Hard(Sharing):
         trunk: Any,
         *,
         input_shape: tuple[int, ...],
-        task_names: Sequence[str],  # noqa: ARG002 - one trunk, however many tasks
+        task_names: Sequence[str],
         n_members: int,
         seeds: Seeds,
     ) -> nn.Module:
-        """Build one trunk per member.
+        r"""Build one trunk per member.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Hard(Sharing):
         Returns
         -------
         torch.nn.Module
-            Maps (sample, \\*input_shape) to (member, 1, sample, feature).
+            Maps (sample, \*input_shape) to (member, 1, sample, feature).
         """
         return _Hard(trunk.build(input_shape, n_members, seeds))
 

@@ -40,7 +40,7 @@ class Independent(Sharing):
         n_members: int,
         seeds: Seeds,
     ) -> nn.Module:
-        """Build a trunk per member and task.
+        r"""Build a trunk per member and task.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class Independent(Sharing):
         Returns
         -------
         torch.nn.Module
-            Maps (sample, \\*input_shape) to (member, task, sample, feature).
+            Maps (sample, \*input_shape) to (member, task, sample, feature).
         """
         return _Independent(trunk.build(input_shape, n_members * len(task_names), seeds), n_members)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,8 @@ class TargetEncoder:
             If a column cannot be what it is declared to be.
         """
         frame, self.container_ = read_table(y)
-        for column in frame.columns:
-            _check_column(frame[column], str(column))
+        for label, column in frame.items():  # by position: names may still be doubled
+            _check_column(column, str(label))
         tasks = declare_tasks(frame, self.tasks, self.default_kind)
         known = classes or {}
         self.tasks_ = tuple(
@@ -106,7 +107,37 @@ class TargetEncoder:
         self.labelled_ = {
             task.name: bool(frame[list(task.columns)].notna().to_numpy().any()) for task in tasks
         }
+        unlabelled = [name for name, labelled in self.labelled_.items() if not labelled]
+        # Without any label at all there is nothing to warn of: who trains raises an error.
+        for name in unlabelled if len(unlabelled) < len(tasks) else []:
+            warnings.warn(
+                f"Task {name!r} has no label: it will be predicted as missing. Leave it out, or "
+                "add rows with a label.",
+                TaskWarning,
+                stacklevel=4,
+            )
         return self
+
+    def with_labels(self, targets: Targets) -> TargetEncoder:
+        """Return a copy that knows the tasks which have a label in further rows.
+
+        Parameters
+        ----------
+        targets : Targets
+            Further training rows, from `transform`.
+
+        Returns
+        -------
+        TargetEncoder
+            A copy with its own ``labelled_``; all else is shared.
+        """
+        encoder = copy.copy(self)
+        present = iter(targets.mask.any(axis=0))
+        encoder.labelled_ = {
+            task.name: bool(self.labelled_[task.name] | any([next(present) for _ in task.columns]))
+            for task in self.tasks_
+        }
+        return encoder
 
     def transform(self, y: Any, *, unseen: str = "error") -> Targets:
         """Turn labels into codes and numbers.
@@ -157,7 +188,9 @@ class TargetEncoder:
         for task, predicted in zip(self.tasks_, predictions, strict=True):
             for i, column in enumerate(task.columns):
                 dtype = self.dtypes_[column]
-                if task.has_classes:
+                if not self.labelled_[task.name]:
+                    columns[column] = _missing(len(predicted), dtype, task)
+                elif task.has_classes:
                     columns[column] = _decode(predicted, task, dtype)
                 else:
                     columns[column] = pd.Series(predicted[:, i]).astype(_float_type(dtype))
@@ -181,9 +214,13 @@ class TargetEncoder:
             In the order of the probability columns.
         """
         dtype = self.dtypes_[task.columns[0]]
-        if isinstance(dtype, np.dtype):
+        is_text = self.container_.form == "array" and self.container_.dtype is not None
+        if is_text:
+            return np.array(task.classes, dtype=self.container_.dtype)
+        if isinstance(dtype, np.dtype) and dtype != object:
             return np.array(task.classes, dtype=dtype)
-        return np.asarray(pd.Index(list(task.classes)))
+        labels = np.array([*task.classes, None], dtype=object)[:-1]  # 1-D, tuples or not
+        return labels if dtype == object else np.asarray(pd.Series(labels).infer_objects())
 
     def _match_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
         if frame.shape[1] != len(self.columns_):
@@ -202,13 +239,20 @@ class TargetEncoder:
         )
 
 
+#: What pandas calls cells that are points or spans of time.
+_TIMES = frozenset(
+    {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
+)
+
+
 def _check_column(column: pd.Series, name: str) -> None:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or column.dtype.kind in "mM":
+    held = pd.api.types.infer_dtype(column, skipna=True) if column.dtype.kind == "O" else ""
+    if column.dtype.kind in "mM" or held in _TIMES:
         raise ValueError(
             f"Column {name!r} of y holds dates or durations. Convert it to a number (days since "
             "a date) or to classes first."
         )
-    if column.dtype.kind == "c":
+    if column.dtype.kind == "c" or held == "complex":
         raise ValueError(f"Complex data not supported: column {name!r} of y.")
     values = numbers(column)
     if values is not None and np.isinf(values).any():
@@ -226,7 +270,7 @@ def _with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
                 raise ValueError(
                     f"Task {task.name!r} is declared as regression, but column "
                     f"{str(column.name)!r} holds {column.dtype} values such as "
-                    f"{column.dropna().iloc[0]!r}. Declare it as 'classification', or make it "
+                    f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
                     "numeric."
                 )
         return Task(task.name, "regression", task.columns)
@@ -261,15 +305,16 @@ def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:
                 f"column {str(column.name)!r} holds numbers with fractions. Declare it as "
                 "'regression', or turn it into categories."
             )
-    labels = labelled.unique().tolist()
-    if len({type(label) for label in labels}) > 1 and values is None:
-        return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
     try:
+        labels = labelled.unique().tolist()
+        if len({type(label) for label in labels}) > 1 and values is None:
+            return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
         return tuple(sorted(labels))
     except TypeError as error:
         raise TypeError(
-            f"Task {task.name!r}: the classes in column {str(column.name)!r} cannot be sorted. "
-            f"Found {labels[0]!r}. Use strings, numbers, booleans or categories."
+            f"Task {task.name!r}: the cells of column {str(column.name)!r} cannot be told apart "
+            f"and sorted as classes. Found {labelled.iloc[0]!r}. Use strings, numbers, booleans "
+            "or categories."
         ) from error
 
 
@@ -281,7 +326,7 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
         if values is None and column.notna().any():
             raise ValueError(
                 f"Task {task.name!r} is a regression, but column {str(column.name)!r} holds "
-                f"{column.dropna().iloc[0]!r}."
+                f"{column.dropna().tolist()[0]!r}. Make it numeric, or fit anew."
             )
         return np.full(len(column), np.nan) if values is None else values
     known = pd.Index(list(task.classes), dtype=object if task.classes else None)
@@ -303,15 +348,19 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
 
 
 def _decode(codes: np.ndarray, task: Task, dtype: Any) -> pd.Series:
-    if not task.classes:
-        return pd.Series([None] * len(codes), dtype=dtype)
     if isinstance(dtype, pd.CategoricalDtype):
         return pd.Series(pd.Categorical.from_codes(codes.astype(np.intp), dtype=dtype))
     labels = pd.Series(list(task.classes), dtype=dtype)
     return labels.take(codes.astype(np.intp)).reset_index(drop=True)
 
 
+def _missing(n_rows: int, dtype: Any, task: Task) -> pd.Series:
+    """Return predictions of a task that never had a label, so that its type can say so."""
+    if not task.has_classes:
+        return pd.Series(np.full(n_rows, np.nan)).astype(_float_type(dtype))
+    return pd.Series([None] * n_rows, dtype=dtype)
+
+
 def _float_type(dtype: Any) -> Any:
-    if isinstance(dtype, np.dtype):
-        return dtype if dtype.kind == "f" else np.dtype(np.float64)
-    return dtype if str(dtype) in {"Float32", "Float64"} else np.dtype(np.float64)
+    keeps = isinstance(dtype, np.dtype | pd.Float32Dtype | pd.Float64Dtype | pd.ArrowDtype)
+    return dtype if keeps and dtype.kind == "f" else np.dtype(np.float64)

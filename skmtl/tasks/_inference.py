@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -36,11 +39,8 @@ def numbers(column: pd.Series) -> np.ndarray | None:
         return None
     missing = column.isna().to_numpy()
     if dtype == object:
-        is_number = [
-            isinstance(cell, int | float | np.integer | np.floating) and not isinstance(cell, bool)
-            for cell in column[~missing]
-        ]
-        if not is_number or not all(is_number):
+        types = set(map(type, column[~missing]))
+        if not types or not all(issubclass(t, Real | Decimal) and t is not bool for t in types):
             return None
         column = column.mask(missing, np.nan)
         return column.to_numpy(dtype=np.float64)
@@ -115,21 +115,25 @@ def declare_tasks(frame: pd.DataFrame, tasks: Any, default_kind: str | None = No
         If a declaration cannot be understood.
     """
     labels = list(frame.columns)
-    if len(set(map(str, labels))) < len(labels):
-        doubled = sorted({str(label) for label in labels if labels.count(label) > 1})
+    names = [str(label) for label in labels]
+    if len(set(names)) < len(names):
+        doubled = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"The columns of y must have different names. Found twice: {doubled}.")
     if frame.shape[1] == 0:
         raise ValueError("y must have at least one column. Found 0.")
     declared = [_with_labels(task, labels) for task in _declarations(tasks, labels)]
-    used = [column for task in declared for column in task.columns]
-    for column in used:
-        if used.count(column) > 1:
-            raise ValueError(f"Column {column!r} of y is read by more than one task.")
-    rest = [Task(str(c), default_kind, columns=(c,)) for c in labels if c not in set(used)]
+    used = Counter(column for task in declared for column in task.columns)
+    for column, count in used.items():
+        if count > 1:
+            readers = [task.name for task in declared if column in task.columns]
+            raise ValueError(
+                f"Column {column!r} of y must be read by one task. It is read {count} times, by "
+                f"{readers}. Take it out of all but one."
+            )
+    rest = [Task(str(c), default_kind, columns=(c,)) for c in labels if c not in used]
     listed = sorted([*declared, *rest], key=lambda task: labels.index(task.columns[0]))
-    names = [task.name for task in listed]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(task.name for task in listed).items():
+        if count > 1:
             raise ValueError(f"Two tasks are called {name!r}. Give one of them another name.")
     return [_with_kind(task, frame) for task in listed]
 

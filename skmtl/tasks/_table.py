@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from skmtl._frames import (
-    backend_of,
+    check_eager,
+    empty_like,
     frame_to_pandas,
     is_frame,
     is_series,
     pandas_to_backend,
-    schema_of,
+    series_of,
     series_to_pandas,
 )
 
@@ -30,16 +31,19 @@ class Container:
         The kind of container.
     n_dims : int
         1 for a single column, else 2.
-    schema : dict, default=None
-        Column types of a frame that is not a pandas one.
-    backend : object, default=None
-        The frame library; None stands for pandas.
+    name : hashable, default=None
+        The name of a pandas Series.
+    dtype : numpy.dtype or torch.dtype, default=None
+        Type of a structured array, of an array of strings, or of a floating tensor.
+    template : frame of shape (0, n_columns), default=None
+        Library, names and types of a frame or series that is not a pandas one.
     """
 
     form: str
     n_dims: int = 2
-    schema: Any = None
-    backend: Any = None
+    name: Any = None
+    dtype: Any = None
+    template: Any = None
 
     def restore(self, frame: pd.DataFrame, is_number: list[bool]) -> Any:
         """Put predictions into the container that y came in.
@@ -56,33 +60,24 @@ class Container:
         frame, series, tensor or ndarray
             1-D for a single 1-D target.
         """
-        if self.backend is not None:
-            return self._restore_backend(frame, is_number)
+        if self.template is not None:
+            native = pandas_to_backend(frame, self.template, is_number)
+            return native if self.form == "frame" else series_of(native)
         if self.form == "frame":
             return frame
         if self.form == "series":
-            return frame.iloc[:, 0]
+            return frame.iloc[:, 0].rename(self.name)
         if self.form == "records":
-            return frame.to_records(index=False).view(np.ndarray)
+            return _to_records(frame, self.dtype)
         values = _to_array(frame)
         values = values[:, 0] if self.n_dims == 1 else values
         if self.form == "tensor":
             import sys
 
-            return sys.modules["torch"].from_numpy(np.ascontiguousarray(values))
-        return values
-
-    def _restore_backend(self, frame: pd.DataFrame, is_number: list[bool]) -> Any:
-        import narwhals.stable.v2 as nw
-
-        schema = {
-            name: nw.Float64() if number else dtype
-            for (name, dtype), number in zip(self.schema.items(), is_number, strict=True)
-        }
-        native = pandas_to_backend(frame, schema, self.backend)
-        if self.form == "frame":
-            return native
-        return nw.from_native(native, eager_only=True)[:, 0].to_native()
+            tensor = sys.modules["torch"].from_numpy(np.ascontiguousarray(values))
+            return tensor if self.dtype is None else tensor.to(self.dtype)
+        is_text = self.dtype is not None and not frame.isna().to_numpy().any()
+        return values.astype(self.dtype) if is_text else values
 
 
 def read_table(y: Any) -> tuple[pd.DataFrame, Container]:
@@ -115,81 +110,143 @@ def read_table(y: Any) -> tuple[pd.DataFrame, Container]:
         )
     if isinstance(y, Mapping):
         return _read_dict(y), Container("frame")
+    check_eager(y, "y")
+    if isinstance(y, pd.DataFrame):
+        return y, Container("frame")
     if is_frame(y):
-        if isinstance(y, pd.DataFrame):
-            return y, Container("frame")
-        return frame_to_pandas(y), Container(
-            "frame", schema=schema_of(y), backend=backend_of(y)
-        )
+        return frame_to_pandas(y), Container("frame", template=empty_like(y))
     if is_series(y):
         return _read_series(y)
+    if isinstance(y, pd.api.extensions.ExtensionArray | pd.Index):
+        return pd.Series(y).to_frame("y"), Container("array", 1)
     return _read_array(y)
 
 
 def _read_dict(y: Mapping[Any, Any]) -> pd.DataFrame:
-    lengths = {name: len(values) for name, values in y.items()}
+    if not y:
+        raise ValueError("y must have at least one column. Found an empty dict.")
+    columns = {}
+    for name, values in y.items():
+        frame, _ = read_table(values)
+        if frame.shape[1] != 1:
+            raise ValueError(
+                f"A target in a dict must be one column. Found {frame.shape[1]} columns under "
+                f"{name!r}."
+            )
+        columns[name] = frame.iloc[:, 0].reset_index(drop=True)
+    lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"All targets in a dict must have the same length. Found {lengths}.")
-    return pd.DataFrame({name: _column(np.asarray(v)) for name, v in y.items()})
+    return pd.DataFrame(columns)
 
 
 def _read_series(y: Any) -> tuple[pd.DataFrame, Container]:
     series = series_to_pandas(y)
-    name = "y" if series.name is None else series.name
-    frame = series.to_frame(name)
+    frame = series.to_frame("y" if series.name is None else series.name)
     if isinstance(y, pd.Series):
-        return frame, Container("series", 1)
-    import narwhals.stable.v2 as nw
-
-    native = nw.from_native(y, series_only=True)
-    return frame, Container("series", 1, {str(name): native.dtype}, backend_of(y))
+        return frame, Container("series", 1, name=y.name)
+    return frame, Container("series", 1, template=empty_like(y))
 
 
 def _read_array(y: Any) -> tuple[pd.DataFrame, Container]:
-    form = "array"
     if type(y).__module__.split(".")[0] == "torch":
-        y, form = y.detach().cpu().numpy(), "tensor"
-    if isinstance(y, np.ma.MaskedArray):
-        y = y.astype(object).filled(None)
+        return _read_tensor(y)
     if isinstance(y, list | tuple):
         y = _rows_to_array(y)
-    array = np.asarray(y)
-    if array.dtype.names is not None:
+    array = y if isinstance(y, np.ma.MaskedArray) else np.asarray(y)
+    if array.dtype.names is not None and array.ndim == 1:
         # Views of the fields: the one conversion that keeps each field's own type.
-        fields = {name: array[name] for name in array.dtype.names}
-        return pd.DataFrame({n: _column(v) for n, v in fields.items()}), Container("records")
+        fields = {name: _column(array[name]) for name in array.dtype.names}
+        return pd.DataFrame(fields), Container("records", dtype=array.dtype)
     if array.ndim not in {1, 2}:
         raise ValueError(
             f"y must have shape (n_samples,) or (n_samples, n_columns). Found shape {array.shape}."
         )
+    dtype = array.dtype if array.dtype.kind in "SU" else None
     if array.ndim == 1:
-        return pd.DataFrame({"y": _column(array)}), Container(form, 1)
+        return pd.DataFrame({"y": _column(array)}), Container("array", 1, dtype=dtype)
     columns = {f"y{i}": _column(array[:, i]) for i in range(array.shape[1])}
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(array))), Container(form, 2)
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(array)))
+    return frame, Container("array", 2, dtype=dtype)
+
+
+def _read_tensor(y: Any) -> tuple[pd.DataFrame, Container]:
+    y = y.detach().cpu()
+    dtype = y.dtype if y.is_floating_point() else None
+    # numpy has no bfloat16.
+    frame, container = _read_array((y.float() if dtype is not None and y.itemsize < 4 else y).numpy())
+    return frame, Container("tensor", container.n_dims, dtype=dtype)
 
 
 def _rows_to_array(rows: Any) -> np.ndarray:
     lengths = {len(row) if isinstance(row, list | tuple | np.ndarray) else None for row in rows}
     if len(lengths) > 1:
-        raise ValueError(f"The rows of y must have the same length. Found lengths {lengths}.")
+        raise ValueError(
+            "The rows of y must have the same length. Found lengths "
+            f"{sorted(lengths - {None})}{' and single cells' if None in lengths else ''}."
+        )
     if lengths <= {None}:
-        array = np.asarray(rows)
-        return array if array.dtype.kind in "biuf" else np.array([*rows, None], dtype=object)[:-1]
+        cells = [None if cell is np.ma.masked else cell for cell in rows]
+        array = np.asarray(cells)
+        return array if array.dtype.kind in "biuf" else np.array([*cells, None], dtype=object)[:-1]
     # Cell by cell: np.asarray would turn the numbers beside a string into strings.
     array = np.empty((len(rows), lengths.pop()), dtype=object)
     for i, row in enumerate(rows):
-        array[i] = list(row)
+        array[i] = [None if cell is np.ma.masked else cell for cell in row]
     return array
 
 
 def _column(values: np.ndarray) -> pd.Series:
-    return pd.Series(np.array(values, copy=True))
+    """Return a column of its own memory; masked cells are missing, and the type stays."""
+    if values.ndim != 1:
+        raise ValueError(
+            "A field of a structured y must hold one value per row. Found shape "
+            f"{values.shape}."
+        )
+    if values.dtype.kind == "T":
+        values = values.astype(object)
+    if not isinstance(values, np.ma.MaskedArray):
+        return pd.Series(np.array(values, copy=True))
+    mask = np.ma.getmaskarray(values).copy()
+    data = np.array(values.data, copy=True)
+    if data.dtype.kind in "iu":
+        return pd.Series(pd.arrays.IntegerArray(data, mask))
+    if data.dtype.kind == "b":
+        return pd.Series(pd.arrays.BooleanArray(data, mask))
+    if data.dtype.kind == "f":
+        return pd.Series(np.where(mask, np.nan, data).astype(data.dtype))
+    data = data.astype(object)
+    data[mask] = None
+    return pd.Series(data)
+
+
+def _cells(column: pd.Series) -> np.ndarray:
+    """Return a column as an array of its own numpy type, if it has one."""
+    dtype = column.dtype
+    if not isinstance(dtype, np.dtype):
+        # An Int64 or boolean column comes from a masked array.
+        dtype = getattr(dtype, "numpy_dtype", np.dtype(object))
+        dtype = np.dtype(object) if column.isna().any() else dtype
+    return column.to_numpy(dtype=dtype)
 
 
 def _to_array(frame: pd.DataFrame) -> np.ndarray:
-    dtypes = {np.dtype(t) if isinstance(t, np.dtype) else np.dtype(object) for t in frame.dtypes}
-    if len(dtypes) == 1:
-        return np.column_stack([np.asarray(frame.iloc[:, i]) for i in range(frame.shape[1])])
-    if all(dtype.kind in "iuf" for dtype in dtypes):
-        return frame.to_numpy(dtype=np.result_type(*dtypes, np.float64))
-    return frame.to_numpy(dtype=object)
+    columns = [_cells(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    dtypes = {column.dtype for column in columns}
+    if len(dtypes) > 1:
+        is_number = all(dtype.kind in "iuf" for dtype in dtypes)
+        common = np.result_type(*dtypes, np.float64) if is_number else np.dtype(object)
+        columns = [column.astype(common) for column in columns]
+    return np.column_stack(columns)
+
+
+def _to_records(frame: pd.DataFrame, like: np.dtype) -> np.ndarray:
+    columns = {str(name): _cells(frame[name]) for name in frame.columns}
+    types = []
+    for name, column in columns.items():
+        is_text = like[name].kind in "SU" and not frame[name].isna().any()
+        types.append((name, like[name] if is_text else column.dtype))
+    records = np.empty(len(frame), dtype=types)
+    for name, column in columns.items():
+        records[name] = column
+    return records

@@ -64,7 +64,8 @@ class Task:
     Raises
     ------
     ValueError
-        If the name is empty, the kind unknown, or several columns are given to a class task.
+        If the name is empty, the kind unknown, a class given twice, or several columns given
+        to a class task.
 
     Examples
     --------
@@ -93,6 +94,11 @@ class Task:
         columns = (self.columns,) if isinstance(self.columns, str | int) else tuple(self.columns)
         object.__setattr__(self, "columns", columns or (self.name,))
         object.__setattr__(self, "classes", tuple(self.classes))
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(
+                f"Task {self.name!r}: the classes must differ from each other. Found "
+                f"{list(self.classes)}."
+            )
         if len(self.columns) > 1 and self.kind not in {None, "regression"}:
             raise ValueError(
                 f"Task {self.name!r}: only a regression task may read several columns. "

@@ -37,8 +37,8 @@ class WatchLosses(Callback):
         record = net.history[-1]
         if np.isfinite(record["train_loss"]):
             return
-        names = net.criterion_.layout.names
-        bad = [n for n in names if not np.isfinite(record[f"train_loss_{n}"])]
+        losses = {name: record.get(f"train_loss_{name}", 0.0) for name in net.criterion_.layout.names}
+        bad = [name for name, loss in losses.items() if not np.isfinite(loss)]
         raise DivergedError(
             f"The loss of task {', '.join(map(repr, bad[:5]))}"
             f"{' and others' if len(bad) > 5 else ''} became NaN or infinite in epoch "
@@ -71,7 +71,7 @@ class ValidationScore(Callback):
         """Score the epoch."""
         record = net.history[-1]
         names = net.criterion_.layout.names
-        losses = np.array([record[f"valid_loss_{name}"] for name in names])
+        losses = np.array([record.get(f"valid_loss_{name}", np.nan) for name in names])
         counted = self.weights > 0
         score = np.nan
         if counted.any():

@@ -76,7 +76,14 @@ class TaskNet(NeuralNet):
         # Only `module_` and `criterion_` go through skorch's pickling, which maps CUDA
         # tensors to a machine without it; a second reference would not.
         self.module, self.criterion = Network, Objective
-        self._epoch = _EpochLosses(self.criterion_)
+        self._epoch = _EpochLosses()
+        return self
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> TaskNet:
+        """Initialise the optimiser, and let skorch know one that is not from torch.optim."""
+        super().initialize_optimizer(*args, **kwargs)
+        if "optimizer" not in self.prefixes_:
+            self._register_attribute("optimizer_", self.optimizer_)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> TaskNet:
@@ -159,14 +166,13 @@ class TaskNet(NeuralNet):
         """
         if iterator is None:
             return
-        self._epoch.reset()
         if self._listens_to_batches(training):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         elif training:
             self._train(iterator)
         else:
             self._evaluate(iterator)
-        losses, total = self._epoch.read()
+        losses, total = self._epoch.read(self.criterion_)
         self.history.record(f"{prefix}_loss", total)
         for name, loss in losses.items():
             self.history.record(f"{prefix}_loss_{name}", loss)
@@ -202,12 +208,7 @@ class TaskNet(NeuralNet):
 class _EpochLosses:
     """Running sums of the losses of one epoch, on the device until they are read."""
 
-    def __init__(self, objective: Objective) -> None:
-        self.names = objective.layout.names
-        self.objective = objective
-        self.reset()
-
-    def reset(self) -> None:
+    def __init__(self) -> None:
         self.sums: Tensor | None = None
         self.counts: Tensor | None = None
 
@@ -219,21 +220,19 @@ class _EpochLosses:
             self.sums.addcmul_(losses, n_labelled)
             self.counts += n_labelled
 
-    def read(self) -> tuple[dict[str, float], float]:
-        """Return the mean loss of each task over its labelled cells, and the weighted sum."""
+    def read(self, objective: Objective) -> tuple[dict[str, float], float]:
+        """Return the mean loss of each task that has labels, and their combination; start anew."""
         if self.sums is None or self.counts is None:
             return {}, float("nan")
         present = self.counts > 0
         means = self.sums / self.counts.clamp_min(1)  # (member, task)
         with torch.no_grad():
-            total = self.objective.weighting(means, present).sum()
+            total = objective.weighting(means, present).sum()
         numbers = torch.cat([means.mean(0), self.counts, total.reshape(1)]).tolist()
-        n = len(self.names)
-        losses = {
-            name: loss if count else float("nan")
-            for name, loss, count in zip(self.names, numbers[:n], numbers[n:-1], strict=True)
-        }
-        return losses, numbers[-1]
+        self.sums = self.counts = None
+        n = objective.layout.n_tasks
+        named = zip(objective.layout.names, numbers[:n], numbers[n:-1], strict=True)
+        return {name: loss for name, loss, count in named if count}, numbers[-1]
 
 
 def _was_raised_by_code(interrupt: KeyboardInterrupt) -> bool:

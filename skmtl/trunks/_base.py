@@ -27,7 +27,7 @@ class Trunk(Strategy):
 
     @abstractmethod
     def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
-        """Build `n_copies` trunks of their own weights.
+        r"""Build `n_copies` trunks of their own weights.
 
         Parameters
         ----------
@@ -41,6 +41,6 @@ class Trunk(Strategy):
         Returns
         -------
         torch.nn.Module
-            Maps (sample, \\*input_shape), shared by all copies, or
-            (copy, sample, \\*input_shape) to (copy, sample, feature); has ``out_features``.
+            Maps (sample, \*input_shape), shared by all copies, or
+            (copy, sample, \*input_shape) to (copy, sample, feature); has ``out_features``.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,12 @@ from torch import Tensor, nn
 from skmtl.layers import Seeds
 from skmtl.trunks._base import Trunk
 
+#: One build at a time may borrow torch's global generator.
+_global_generator = threading.Lock()
+
 
 class ModuleTrunk(Trunk):
-    """A trunk made of the user's own ``torch.nn.Module``.
+    r"""A trunk made of the user's own ``torch.nn.Module``.
 
     The way to images, sequences and layers that the package does not have.  One module is
     made per copy, and copies are computed one after the other.
@@ -22,9 +26,15 @@ class ModuleTrunk(Trunk):
     ----------
     module : callable
         A class or function that returns a ``torch.nn.Module`` mapping
-        (sample, \\*shape of one sample) to (sample, feature).
+        (sample, \*shape of one sample) to (sample, feature).
     module_params : dict, default=None
         Keyword arguments for it.
+
+    Notes
+    -----
+    Initial weights come from the estimator's seed.  What the module draws itself in training,
+    as ``torch.nn.Dropout`` does, comes from torch's global generator: seed that, or use
+    :class:`skmtl.layers.Dropout`.
 
     References
     ----------
@@ -55,7 +65,7 @@ class ModuleTrunk(Trunk):
         return [{"module": nn.LazyLinear, "module_params": {"out_features": 6}}]
 
     def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
-        """Build `n_copies` of the user's module.
+        r"""Build `n_copies` of the user's module.
 
         Parameters
         ----------
@@ -69,7 +79,7 @@ class ModuleTrunk(Trunk):
         Returns
         -------
         torch.nn.Module
-            Maps (sample, \\*input_shape) or (copy, sample, \\*input_shape) to
+            Maps (sample, \*input_shape) or (copy, sample, \*input_shape) to
             (copy, sample, feature).
 
         Raises
@@ -85,30 +95,36 @@ class ModuleTrunk(Trunk):
                 f"torch.nn.Module. Found `module = {self.module!r}`."
             )
         # User modules draw their initial weights from the global generator: lend it a seed.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.draw())
+        # (torch.manual_seed would also seed every GPU, and nothing would put that back.)
+        with _global_generator, torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seeds.draw())
             copies = [self.module(**(self.module_params or {})) for _ in range(n_copies)]
             for copy in copies:
                 if not isinstance(copy, nn.Module):
                     raise TypeError(
                         f"`module` must return a torch.nn.Module. Found {type(copy).__name__}."
                     )
-            shapes = {tuple(_trace(copy, input_shape).shape) for copy in copies}
-        shape = shapes.pop()
-        if len(shape) != 2 or shape[0] != 2:
+            outputs = [_trace(copy, input_shape) for copy in copies]
+        output = outputs[0]
+        found = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else repr(type(output))
+        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != 2:
             raise ValueError(
                 "The trunk's module must map (sample, ...) to (sample, feature). For two samples "
-                f"of shape {input_shape} it returned shape {shape}."
+                f"of shape {input_shape} it returned {found}."
             )
-        return _ModuleCopies(copies, shape[1], len(input_shape))
+        return _ModuleCopies(copies, output.shape[1], len(input_shape))
 
 
-def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
+def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
     training = module.training
-    with torch.no_grad():
-        output: Tensor = module.eval()(torch.zeros(2, *input_shape))
-    module.train(training)
-    return output
+    try:
+        with torch.no_grad():
+            return module.eval()(torch.zeros(2, *input_shape))
+    except Exception as error:
+        error.add_note(f"The trunk's module was called on two samples of shape {input_shape}.")
+        raise
+    finally:
+        module.train(training)
 
 
 class _ModuleCopies(nn.Module):

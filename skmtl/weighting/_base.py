@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -40,7 +40,7 @@ class Weighting(Strategy):
         """
 
 
-class WeightingModule(nn.Module):
+class WeightingModule(nn.Module, ABC):
     """Losses of all tasks -> one loss per member, with whatever state that needs."""
 
     @abstractmethod
@@ -87,9 +87,9 @@ def resolve_weighting(value: Any, names: Sequence[str]) -> Weighting:
 
     Parameters
     ----------
-    value : None, mapping, sequence, str or Weighting
-        None: all weights 1.  A mapping from task names, or a sequence in the order of the
-        tasks: fixed weights.
+    value : None, mapping, Series, sequence, str or Weighting
+        None: all weights 1.  A mapping or a pandas Series from task names, or a sequence in
+        the order of the tasks: fixed weights.
     names : sequence of str
         The tasks in the user's order.
 
@@ -107,6 +107,8 @@ def resolve_weighting(value: Any, names: Sequence[str]) -> Weighting:
 
     if value is None or isinstance(value, Mapping):
         return Fixed(value)
+    if hasattr(value, "items"):  # a pandas Series
+        return Fixed(dict(value.items()))
     if isinstance(value, list | tuple) or hasattr(value, "__array__"):
         if len(value) != len(names):
             raise ValueError(

@@ -64,7 +64,8 @@ class Fixed(Weighting):
         ValueError
             If a task is unknown, a weight negative or not finite, or their number wrong.
         """
-        weights = torch.tensor(self._listed(list(names)), dtype=torch.get_default_dtype())
+        # In double precision: the objective that holds the module turns it into its own.
+        weights = torch.tensor(self._listed(list(names)), dtype=torch.float64)
         return _Constant(weights.expand(n_members, -1).clone())
 
     def _listed(self, names: list[str]) -> list[float]:
@@ -99,8 +100,8 @@ class _Constant(WeightingModule):
         super().__init__()
         self.register_buffer("weights", weights)
 
-    def forward(self, losses: Tensor, present: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return (self.weights * losses).sum(1)
 
-    def scales(self, losses: Tensor, present: Tensor) -> Tensor:  # noqa: ARG002
+    def scales(self, losses: Tensor, present: Tensor) -> Tensor:
         return self.weights  # (member, task); no graph needed for a constant
