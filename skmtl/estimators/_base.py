@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl.estimators._callbacks import CallbackSupportMixin, start_context, with_callbacks
+from skmtl.estimators._callbacks import CallbackSupportMixin, epoch_callbacks, with_callbacks
 from skmtl.estimators._parameters import check_parameters
 from skmtl.estimators._training import (
     EARLY_STOPPING_ROWS,
@@ -172,6 +172,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         continues = bool(self.warm_start) and hasattr(self, "net_")
         return self._fit(X, y, sample_weight, validation, continues=continues)
 
+    @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """Train for one pass over the given rows.
 
@@ -215,7 +216,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         classes: Any = None,
     ) -> Any:
         diverged: DivergedError | None = None
-        max_epochs = 1 if is_partial else self.max_epochs
         with all_or_nothing(self):
             check_parameters(self)
             rows = self._check_rows(X, y, sample_weight, reset=not continues, classes=classes)
@@ -228,29 +228,39 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
                 )
             with torch_threads(self.n_threads):
                 net = self._net_for(train, seeds, continues)
-                try:
-                    train_net(
-                        net,
-                        self._on_device(train, net),
-                        None if valid is None else self._on_device(valid, net),
-                        estimator=self,
-                        max_epochs=max_epochs,
-                        stops_early=stops,
-                        after_epoch=None if is_partial else self._after_epoch(X, y),
-                    )
-                except DivergedError as error:
-                    if net.stopping_ is None or not net.stopping_.restore(net):
-                        raise
-                    diverged = error
+                diverged = self._train(net, train, valid, stops, is_partial, (X, y))
             self.net_ = net
             self.n_iter_ = len(net.history)
-            stopped = net.stopping_
-            self.best_epoch_ = self.n_iter_ if stopped is None else stopped.best_epoch_
+            stopping = net.stopping_
+            self.best_epoch_ = self.n_iter_ if stopping is None else stopping.best_epoch_
         if diverged is not None:
             raise DivergedError(
                 f"{diverged} The estimator holds the best weights, of epoch {self.best_epoch_}."
             ) from diverged
         return self
+
+    def _train(
+        self, net: Any, train: Rows, valid: Rows | None, stops: bool, is_partial: bool, data: Any
+    ) -> DivergedError | None:
+        """Train the net; return the error if it diverged but has good weights to keep."""
+        max_epochs = 1 if is_partial else self.max_epochs
+        _, theirs = split_callbacks(self.callbacks)
+        with epoch_callbacks(self, theirs, max_epochs, *data) as after_epoch:
+            try:
+                train_net(
+                    net,
+                    self._on_device(train, net),
+                    None if valid is None else self._on_device(valid, net),
+                    estimator=self,
+                    max_epochs=max_epochs,
+                    stops_early=stops,
+                    after_epoch=after_epoch,
+                )
+            except DivergedError as error:
+                if net.stopping_ is None or not net.stopping_.restore(net):
+                    raise
+                return error
+        return None
 
     def _check_rows(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
@@ -267,7 +277,8 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         check_consistent_length(X, targets.values)
         by_task = check_sample_weight(sample_weight, len(targets), self.tasks_)
         weights = cell_weights(by_task, self.class_weight, targets, self._encoder)
-        rows = Rows(X, targets, weights, by_task.mean(axis=1)).labelled()
+        # A label hidden by weight 0 is a missing label: it does not change the row's weight.
+        rows = Rows(X, targets, weights, by_task.max(axis=1)).labelled()
         if len(rows) == 0:
             raise ValueError(
                 "y has no label at all: every cell is missing or of weight 0. At least one task "
@@ -323,27 +334,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             parameter.device,
             parameter.dtype,
         )
-
-    def _after_epoch(self, X: Any, y: Any) -> Any:
-        """Start scikit-learn's callbacks; return what to call after each epoch."""
-        _, theirs = split_callbacks(self.callbacks)
-        context = start_context(self, theirs, self.max_epochs, X, y)
-        if context is None or not getattr(self, "_skl_callbacks", None):
-            return None
-
-        def after_epoch(net: Any) -> bool:
-            epoch = context.subcontext("epoch")
-            epoch.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            return bool(
-                epoch.call_on_fit_task_end(
-                    estimator=self,
-                    X=X,
-                    y=y,
-                    reconstruction_attributes=lambda: {"net_": copy.deepcopy(net)},
-                )
-            )
-
-        return after_epoch
 
     def _allows_nan(self) -> bool:
         return self.preprocess is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,24 +25,29 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
-def start_context(estimator: Any, callbacks: list[Any], max_epochs: int, X: Any, y: Any) -> Any:
-    """Tell scikit-learn's callbacks that a fit begins.
+@contextmanager
+def epoch_callbacks(
+    estimator: Any, callbacks: list[Any], max_epochs: int, X: Any, y: Any
+) -> Iterator[Callable[[Any], bool] | None]:
+    """Tell scikit-learn's callbacks that a fit begins, and that it ended.
 
     Parameters
     ----------
     estimator : estimator
         The estimator that is being fitted.
     callbacks : list
-        Those from its ``callbacks`` parameter, beside those from ``set_callbacks``.
+        Those from its ``callbacks`` parameter, heard in this fit beside those from
+        ``set_callbacks``.
     max_epochs : int
         The largest number of epochs.
     X, y : object
         The data, for callbacks that ask for them.
 
-    Returns
-    -------
-    CallbackContext or None
-        None below scikit-learn 1.9.
+    Yields
+    ------
+    callable or None
+        To be called with the net after each epoch; True asks to stop.  None if nobody
+        listens.
 
     Raises
     ------
@@ -51,8 +59,28 @@ def start_context(estimator: Any, callbacks: list[Any], max_epochs: int, X: Any,
             raise ValueError(
                 f"Callbacks of scikit-learn need scikit-learn 1.9 or newer. Found {callbacks!r}."
             )
-        return None
-    if callbacks:
-        estimator.set_callbacks(*getattr(estimator, "_skl_callbacks", []), *callbacks)
-    context = estimator._init_callback_context(max_subtasks=max_epochs)
-    return context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+        yield None
+        return
+    set_before = list(getattr(estimator, "_skl_callbacks", []))
+    listening = [*set_before, *callbacks]
+    estimator.set_callbacks(*listening)
+    try:
+        context = estimator._init_callback_context(max_subtasks=max_epochs)
+        context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+        yield partial(_after_epoch, estimator, context, X, y) if listening else None
+        context.call_on_fit_task_end(estimator=estimator, X=X, y=y)
+    finally:
+        estimator.set_callbacks(*set_before)
+
+
+def _after_epoch(estimator: Any, context: Any, X: Any, y: Any, net: Any) -> bool:
+    epoch = context.subcontext("epoch")
+    epoch.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+    stop = epoch.call_on_fit_task_end(
+        estimator=estimator,
+        X=X,
+        y=y,
+        # Lazy: most callbacks never ask for the model of the epoch.
+        reconstruction_attributes=lambda: {"net_": copy.deepcopy(net)},
+    )
+    return bool(stop)

@@ -320,9 +320,11 @@ def build_net(
     optimizer, options = resolve_optimizer(
         estimator.optimizer, needs_torch_optim=bool(callbacks or params)
     )
+    if estimator.weight_decay or isinstance(estimator.optimizer, str):
+        # Given in any case: torch's AdamW decays by 0.01 if nothing is said.
+        options["weight_decay"] = estimator.weight_decay
     if estimator.weight_decay:
         # Decay pulls weights, not biases, towards zero.
-        options["weight_decay"] = estimator.weight_decay
         options["param_groups"] = [("*bias", {"weight_decay": 0.0})]
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     settings = {

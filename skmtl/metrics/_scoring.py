@@ -252,8 +252,8 @@ class _Rows:
         scorer = get_scorer(metric)
         try:
             return float(scorer(view, np.zeros((len(y), 1)), y, **options))
-        except (TypeError, ValueError) as error:
-            raise type(error)(
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
                 f"Metric {metric!r} failed on task {output.task.name!r} ({output.task.kind}): "
                 f"{error}"
             ) from error

@@ -1,0 +1,168 @@
+"""Task scorers: against scikit-learn on the labelled rows, and inside its tools."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import f1_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNetClassifierRegressor, TaskScoring, task_scorer
+
+METRICS = {"price": "r2", "sold": "roc_auc"}
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    Y = pd.DataFrame(
+        {
+            "price": X[:, 0] + 0.2 * rng.normal(size=150),
+            "sold": np.where(X[:, 1] > 0, "yes", "no"),
+            "kind": rng.choice(["a", "b", "c"], 150),
+        }
+    )
+    return X, Y.mask(rng.random(Y.shape) < 0.2)
+
+
+@pytest.fixture(scope="module")
+def est(table):
+    return small().fit(*table)
+
+
+def small(**params):
+    return MultiTaskNetClassifierRegressor(
+        hidden_layer_sizes=(8,), max_epochs=20, lr=0.01, random_state=0, **params
+    )
+
+
+def test_scores_are_scikit_learns_on_the_labelled_rows(table, est):
+    X, Y = table
+    rows = {name: Y[name].notna().to_numpy() for name in Y}
+    weight = np.random.default_rng(1).random(150)
+    scoring = TaskScoring({"price": "r2", "sold": "f1", "kind": "roc_auc_ovr"})
+    scores = scoring(est, X, Y, weight)
+    price, sold, kind = (Y[name][rows[name]] for name in Y)
+    predicted = est.predict(X)
+    expected = {
+        "price": r2_score(price, predicted["price"][rows["price"]], sample_weight=weight[rows["price"]]),
+        "sold": f1_score(
+            sold == "yes", predicted["sold"][rows["sold"]] == "yes", sample_weight=weight[rows["sold"]]
+        ),
+        "kind": roc_auc_score(
+            kind, est.predict_proba(X)["kind"][rows["kind"]], multi_class="ovr",
+            sample_weight=weight[rows["kind"]],
+        ),
+    }  # fmt: skip
+    assert scores == pytest.approx({**expected, "score": np.mean(list(expected.values()))})
+
+
+def test_one_forward_pass_for_all_tasks(table, est, monkeypatch):
+    X, Y = table
+    calls = []
+    original = type(est).predict_outputs
+    monkeypatch.setattr(type(est), "predict_outputs", lambda s, x: calls.append(1) or original(s, x))
+    TaskScoring({"price": "r2", "sold": "roc_auc", "kind": "accuracy"})(est, X, Y)
+    assert len(calls) == 1
+
+
+def test_a_task_without_a_label_is_nan_and_not_in_the_mean(table, est):
+    X, Y = table
+    scores = TaskScoring()(est, X, Y.assign(sold=None))
+    assert np.isnan(scores["sold"])
+    assert scores["score"] == pytest.approx((scores["price"] + scores["kind"]) / 2)
+
+
+def test_weights_of_tasks(table, est):
+    X, Y = table
+    scores = TaskScoring(METRICS, weights={"price": 3})(est, X, Y)
+    assert scores["score"] == pytest.approx((3 * scores["price"] + scores["sold"]) / 4)
+
+
+def test_callable_metric_and_number(table, est):
+    X, Y = table
+    rows = Y["price"].notna()
+    scorer = task_scorer("price", lambda y, p: -mean_absolute_error(y, p))
+    expected = -mean_absolute_error(Y["price"][rows], est.predict(X)["price"][rows])
+    assert scorer(est, X, Y) == pytest.approx(expected)
+    assert task_scorer("price", "neg_mean_absolute_error")(est, X, Y) == pytest.approx(expected)
+
+
+def test_searches_with_refit_score(table):
+    X, Y = table
+    pipe = make_pipeline(StandardScaler(), small())
+    grid = {"multitasknetclassifierregressor__sharing": ["hard", "independent"]}
+    search = GridSearchCV(pipe, grid, scoring=TaskScoring(METRICS), refit="score", cv=2).fit(X, Y)
+    assert {"mean_test_price", "mean_test_sold", "mean_test_score"} <= set(search.cv_results_)
+    inside = TaskScoring(METRICS)(search, X, Y)
+    assert inside == TaskScoring(METRICS)(search.best_estimator_, X, Y)
+    halving = HalvingGridSearchCV(
+        small(), {"sharing": ["hard", "independent"]}, resource="max_epochs", max_resources=8,
+        min_resources=2, scoring=TaskScoring(METRICS), refit="score", cv=2, random_state=0,
+    ).fit(X, Y)  # fmt: skip
+    assert halving.best_params_["sharing"] in {"hard", "independent"}
+
+
+def test_tools_that_want_a_number(table, est):
+    X, Y = table
+    scores = cross_val_score(small(), X, Y, cv=2, scoring=task_scorer("sold", "roc_auc"))
+    assert (scores > 0.7).all()
+    importance = permutation_importance(
+        est, X, Y, scoring=task_scorer("price", "r2"), n_repeats=2, random_state=0
+    )
+    assert importance.importances_mean.argmax() == 0
+
+
+def test_sample_weight_without_and_with_metadata_routing(table):
+    X, Y = table
+    weight = np.r_[np.ones(75), np.full(75, 1e-9)]
+    seen = []
+
+    def metric(y_true, y_pred, sample_weight=None):
+        seen.append(sample_weight)
+        return r2_score(y_true, y_pred, sample_weight=sample_weight)
+
+    search = GridSearchCV(small(), {"lr": [0.01]}, scoring=TaskScoring({"price": metric}), refit="score", cv=2)
+    search.fit(X, Y, sample_weight=weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scoring = TaskScoring({"price": metric}).set_score_request(sample_weight=True)
+        routed = small().set_fit_request(sample_weight=True)
+        seen.clear()
+        result = cross_validate(
+            routed, X, Y, cv=GroupKFold(2), scoring=scoring,
+            params={"sample_weight": weight, "groups": np.arange(150) % 5},
+        )  # fmt: skip
+        assert np.isfinite(result["test_score"]).all()
+    assert all(w is not None and len(w) < 75 for w in seen)
+
+
+def test_pickle_clone_and_repr():
+    scoring = TaskScoring(METRICS)
+    assert repr(pickle.loads(pickle.dumps(scoring))) == repr(clone(scoring))
+    assert len(pickle.dumps(scoring)) < 1000
+
+
+def test_errors(table, est):
+    X, Y = table
+    with pytest.raises(ValueError, match="Unknown task 'prize'.*Did you mean 'price'"):
+        TaskScoring({"prize": "r2"})(est, X, Y)
+    with pytest.raises(ValueError, match=r"'roc_auc' failed on task 'price' \(regression\)"):
+        TaskScoring({"price": "roc_auc"})(est, X, Y)
+    with pytest.raises(TypeError, match="need a multi-task estimator of skmtl"):
+        TaskScoring(METRICS)(StandardScaler(), X, Y)
+    with pytest.raises(ValueError, match="same number of rows. Found 150 and 10"):
+        TaskScoring(METRICS)(est, X, Y[:10])
