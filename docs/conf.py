@@ -16,6 +16,7 @@ release = version = installed_version("skmtl")
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",  # the directive; tests/test_docs.py runs the examples
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
