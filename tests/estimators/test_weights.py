@@ -1,0 +1,54 @@
+"""Sample weights and class weights as one weight per labelled cell."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skmtl.estimators._weights import cell_weights, check_sample_weight
+from skmtl.tasks import TargetEncoder
+
+
+@pytest.fixture
+def encoded():
+    Y = pd.DataFrame({"price": [1.5, None, 2.5, 3.5], "sold": ["no", "no", None, "yes"]})
+    encoder = TargetEncoder().fit(Y)
+    return encoder.transform(Y), encoder
+
+
+def test_by_hand(encoded):
+    targets, encoder = encoded
+    rows = check_sample_weight([1, 1, 2, 3], 4, encoder.tasks_)
+    # Labelled: price 1, 2, 3 (mean 2), sold 1, 1, 3 (mean 5/3).
+    expected = [[0.5, 0.6], [0, 0.6], [1, 0], [1.5, 1.8]]
+    np.testing.assert_allclose(cell_weights(rows, None, targets, encoder), expected)
+
+
+def test_balanced_is_scikit_learns(encoded):
+    targets, encoder = encoded
+    rows = check_sample_weight(None, 4, encoder.tasks_)
+    weights = cell_weights(rows, "balanced", targets, encoder)[:, 1]
+    expected = compute_sample_weight("balanced", ["no", "no", "yes"])
+    np.testing.assert_allclose(weights[[0, 1, 3]], expected / expected.mean())
+    assert weights[2] == 0
+
+
+def test_a_class_of_weight_0_is_hidden(encoded):
+    targets, encoder = encoded
+    rows = check_sample_weight(None, 4, encoder.tasks_)
+    weights = cell_weights(rows, {"sold": {"no": 0}}, targets, encoder)
+    np.testing.assert_array_equal(weights[:, 1], [0, 0, 0, 1])
+
+
+def test_columns_of_a_frame_are_found_by_name(encoded):
+    _, encoder = encoded
+    frame = pd.DataFrame({"sold": [1, 2, 3, 4], "price": [5, 6, 7, 8]})
+    np.testing.assert_array_equal(
+        check_sample_weight(frame, 4, encoder.tasks_), frame[["price", "sold"]]
+    )
+
+
+def test_unknown_word(encoded):
+    targets, encoder = encoded
+    with pytest.raises(ValueError, match="must be None, 'balanced' or a mapping"):
+        cell_weights(np.ones((4, 2)), "balance", targets, encoder)
