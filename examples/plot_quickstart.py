@@ -95,7 +95,9 @@ def constant_scores(fitted, train, test):
 
 
 rows, chosen = [], []
-for fold, (train, test) in enumerate(TaskStratifiedKFold(5, tasks=cars.tasks, random_state=0).split(X, Y)):
+for fold, (train, test) in enumerate(
+    TaskStratifiedKFold(5, tasks=cars.tasks, random_state=0).split(X, Y)
+):
     for name, estimator in candidates(seed=fold).items():
         estimator.fit(X.iloc[train], Y.iloc[train])
         scores = TaskScoring()(estimator, X.iloc[test], Y.iloc[test])

@@ -1,6 +1,6 @@
 """Multi-task neural networks for tables with several targets, as scikit-learn estimators."""
 
-from importlib.metadata import version
+from importlib.metadata import version as _version
 
 from skmtl.estimators import MultiTaskNetClassifier as MultiTaskNetClassifier
 from skmtl.estimators import MultiTaskNetClassifierRegressor as MultiTaskNetClassifierRegressor
@@ -9,4 +9,4 @@ from skmtl.metrics import TaskScoring as TaskScoring
 from skmtl.metrics import task_scorer as task_scorer
 from skmtl.tasks import Task as Task
 
-__version__ = version("skmtl")
+__version__ = _version("skmtl")

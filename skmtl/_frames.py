@@ -87,7 +87,9 @@ def series_to_pandas(data: Any) -> pd.Series:
     name = series.name or None
     dtype = series.dtype
     if isinstance(dtype, nw.Categorical | nw.Enum):
-        return pd.Series(pd.Categorical(series.to_list(), categories=_categories(series)), name=name)
+        return pd.Series(
+            pd.Categorical(series.to_list(), categories=_categories(series)), name=name
+        )
     if dtype == nw.Boolean:
         has_null = series.null_count() > 0
         return pd.Series(series.to_list(), dtype="boolean" if has_null else "bool", name=name)
@@ -148,21 +150,18 @@ def pandas_to_backend(frame: pd.DataFrame, template: Any, is_number: list[bool])
     for position, (name, dtype) in enumerate(like.schema.items()):
         values = frame.iloc[:, position].astype(object)
         cells = values.where(~pd.isna(values), None).tolist()
-        if is_number[position] and not dtype.is_float():
-            dtype = nw.Float64()
-        known = None if dtype == nw.Unknown else dtype  # a column of nulls has no type
+        known = nw.Float64() if is_number[position] and not dtype.is_float() else dtype
+        known = None if known == nw.Unknown else known  # a column of nulls has no type
         columns[name] = nw.new_series(name, cells, known, backend=like.implementation)
     result = nw.from_dict(columns).to_native()
-    return _with_index_types(result, template) if like.implementation.is_pyarrow() else result
-
-
-def _with_index_types(table: Any, template: Any) -> Any:
-    """Give the dictionary columns of an arrow table the index types of the template."""
-    schema = table.schema
+    if not like.implementation.is_pyarrow():
+        return result
+    schema = result.schema
     for position, field in enumerate(template.schema):
-        if hasattr(field.type, "index_type") and hasattr(schema.field(position).type, "index_type"):
-            schema = schema.set(position, field)
-    return table.cast(schema)
+        if not is_number[position]:
+            # narwhals does not tell large strings or the index types of dictionaries.
+            schema = schema.set(position, field.with_nullable(True))
+    return result.cast(schema)
 
 
 def series_of(frame: Any) -> Any:

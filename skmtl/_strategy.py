@@ -80,8 +80,9 @@ def did_you_mean(name: object, known: Any) -> str:
     str
         The hint, starting with a space, or ``""``.
     """
-    close = difflib.get_close_matches(str(name), [str(item) for item in known], n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    listed = {str(item).lower(): str(item) for item in known}
+    close = difflib.get_close_matches(str(name).lower(), listed, n=1)
+    return f" Did you mean {listed[close[0]]!r}?" if close else ""
 
 
 def resolve(value: Any, base: type[S], parameter: str, **defaults: Any) -> S:

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl.estimators._callbacks import CallbackSupportMixin, epoch_callbacks, with_callbacks
+from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from skmtl.estimators._parameters import check_parameters
-from skmtl.estimators._training import (
+from skmtl.estimators._predicting import compute_outputs
+from skmtl.estimators._preprocessing import fit_preprocessing
+from skmtl.estimators._rows import (
     EARLY_STOPPING_ROWS,
     Rows,
-    all_or_nothing,
-    build_net,
-    encode_features,
-    fit_preprocessing,
-    layout_of,
+    named_classes,
+    read_rows,
     split_rows,
-    train_net,
 )
+from skmtl.estimators._training import all_or_nothing, fit_net
 from skmtl.estimators._view import TaskView, view_of
-from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.features import read_features
 from skmtl.layers import Seeds
 from skmtl.metrics import TaskScoring
 from skmtl.tasks import TargetEncoder, Targets, TargetScaler, TaskOutput
-from skmtl.training import (
-    EVALUATION_ROWS,
-    DivergedError,
-    TaskData,
-    split_callbacks,
-    torch_threads,
-)
+from skmtl.training import DivergedError
 
 
 def _has_class_task(estimator: Any) -> bool:
@@ -48,13 +36,6 @@ def _has_class_task(estimator: Any) -> bool:
     if not hasattr(estimator, "tasks_"):
         return estimator._default_kind != "regression"
     return any(task.has_classes for task in estimator.tasks_)
-
-
-def _chunks(X: Any) -> Iterator[Any]:
-    """Cut rows into dense pieces that fit a core's cache."""
-    for start in range(0, X.shape[0], EVALUATION_ROWS):
-        chunk = X[start : start + EVALUATION_ROWS]
-        yield chunk.toarray() if sparse.issparse(chunk) else chunk
 
 
 class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
@@ -215,23 +196,24 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         is_partial: bool = False,
         classes: Any = None,
     ) -> Any:
-        diverged: DivergedError | None = None
+        max_epochs = 1 if is_partial else self.max_epochs
         with all_or_nothing(self):
             check_parameters(self)
-            rows = self._check_rows(X, y, sample_weight, reset=not continues, classes=classes)
+            if not continues:
+                X = read_features(self, X, reset=True, allow_nan=self._allows_nan())
+                self._learn_tasks(y, classes)
+            rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
             train, valid, stops = self._split(rows, validation, seeds, is_partial)
             if not continues:
-                self._preprocess = fit_preprocessing(self.preprocess, train)
-                self._scaler = TargetScaler().fit(
-                    train.targets, train.weights, self.tasks_
-                )
-            with torch_threads(self.n_threads):
-                net = self._net_for(train, seeds, continues)
-                diverged = self._train(net, train, valid, stops, is_partial, (X, y))
-            self.net_ = net
-            self.n_iter_ = len(net.history)
-            stopping = net.stopping_
+                self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
+                self._scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
+            self.net_, diverged = fit_net(
+                self, train, valid, seeds,
+                continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),
+            )  # fmt: skip
+            self.n_iter_ = len(self.net_.history)
+            stopping = self.net_.stopping_
             self.best_epoch_ = self.n_iter_ if stopping is None else stopping.best_epoch_
         if diverged is not None:
             raise DivergedError(
@@ -239,65 +221,15 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             ) from diverged
         return self
 
-    def _train(
-        self, net: Any, train: Rows, valid: Rows | None, stops: bool, is_partial: bool, data: Any
-    ) -> DivergedError | None:
-        """Train the net; return the error if it diverged but has good weights to keep."""
-        max_epochs = 1 if is_partial else self.max_epochs
-        _, theirs = split_callbacks(self.callbacks)
-        with epoch_callbacks(self, theirs, max_epochs, *data) as after_epoch:
-            try:
-                train_net(
-                    net,
-                    self._on_device(train, net),
-                    None if valid is None else self._on_device(valid, net),
-                    estimator=self,
-                    max_epochs=max_epochs,
-                    stops_early=stops,
-                    after_epoch=after_epoch,
-                )
-            except DivergedError as error:
-                if net.stopping_ is None or not net.stopping_.restore(net):
-                    raise
-                return error
-        return None
-
-    def _check_rows(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, classes: Any = None
-    ) -> Rows:
-        """Check X, y and weights, and learn the tasks if `reset`."""
-        X = read_features(self, X, reset=reset, allow_nan=self._allows_nan())
-        if reset:
-            encoder = TargetEncoder(self.tasks, self._default_kind)
-            encoder.fit(y, self._named_classes(classes, y))
-            self._encoder = encoder
-            self.tasks_ = encoder.tasks_
-            self._set_classes()
-        targets = self._encoder.transform(y)
-        check_consistent_length(X, targets.values)
-        by_task = check_sample_weight(sample_weight, len(targets), self.tasks_)
-        weights = cell_weights(by_task, self.class_weight, targets, self._encoder)
-        # A label hidden by weight 0 is a missing label: it does not change the row's weight.
-        rows = Rows(X, targets, weights, by_task.max(axis=1)).labelled()
-        if len(rows) == 0:
-            raise ValueError(
-                "y has no label at all: every cell is missing or of weight 0. At least one task "
-                "must have labelled rows."
-            )
-        return rows
-
-    def _named_classes(self, classes: Any, y: Any) -> dict[str, Any] | None:
-        """Turn what `partial_fit` got into classes by task."""
-        if classes is None or isinstance(classes, dict):
-            return classes
-        names = [task.name for task in TargetEncoder(self.tasks, self._default_kind).fit(y).tasks_]
-        listed = classes if isinstance(classes, list) and len(names) > 1 else [classes]
-        if len(listed) != len(names):
-            raise ValueError(
-                f"Parameter `classes` must have one entry for each of the {len(names)} tasks "
-                f"{names}, or be a dict. Found {len(listed)}."
-            )
-        return dict(zip(names, listed, strict=True))
+    def _learn_tasks(self, y: Any, classes: Any) -> None:
+        encoder = TargetEncoder(self.tasks, self._default_kind)
+        self._encoder = encoder.fit(y, named_classes(classes, encoder, y))
+        self.tasks_ = encoder.tasks_
+        by_task = {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
+        if by_task:
+            self.classes_: Any = self._by_task(by_task)
+        elif hasattr(self, "classes_"):
+            del self.classes_
 
     def _split(
         self, rows: Rows, validation: Any, seeds: Seeds, is_partial: bool
@@ -306,34 +238,15 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         if is_partial:
             return rows, None, False
         if validation is not None:
-            return rows, self._check_rows(*validation, reset=False), self.early_stopping is not False
+            X, y, weight = validation
+            judges = read_rows(self, self._encoder, X, y, weight, is_read=False)
+            return rows, judges, self.early_stopping is not False
         stops = self.early_stopping
         if stops == "auto":
             stops = len(rows) >= EARLY_STOPPING_ROWS
         if not stops:
             return rows, None, False
         return (*split_rows(rows, self.tasks_, self.validation_fraction, seeds), True)
-
-    def _net_for(self, train: Rows, seeds: Seeds, continues: bool) -> Any:
-        """Return a copy of the fitted net to go on with, or a new one."""
-        if continues:
-            # A copy, so that an error leaves the fitted net as it was.
-            net = copy.deepcopy(self.net_)
-            net.set_params(lr=self.lr)
-            return net
-        shape = encode_features(self._preprocess, train.take(np.arange(1)).X).shape[1:]
-        return build_net(self, shape, self.tasks_, len(train), seeds).initialize()
-
-    def _on_device(self, rows: Rows, net: Any) -> TaskData:
-        parameter = next(net.module_.parameters())
-        return TaskData.pack(
-            encode_features(self._preprocess, rows.X),
-            self._scaler.transform(rows.targets.values),
-            rows.weights,
-            layout_of(self.tasks_),
-            parameter.device,
-            parameter.dtype,
-        )
 
     def _allows_nan(self) -> bool:
         return self.preprocess is not None
@@ -357,32 +270,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         """
         check_is_fitted(self, "net_")
         X = read_features(self, X, reset=False, allow_nan=self._allows_nan())
-        with torch_threads(self.n_threads):
-            z = self.net_.module_.evaluate(_chunks(encode_features(self._preprocess, X)))
-            return self._outputs(z)
-
-    def _outputs(self, z: torch.Tensor) -> list[TaskOutput]:
-        layout = self.net_.criterion_.layout
-        outputs: dict[int, TaskOutput] = {}
-        for group in layout.groups:
-            # Mean over members, then (task, sample, output or class).
-            linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
-            for i in range(group.n_tasks):
-                position = group.tasks.start + i
-                user, columns = layout.order[position], layout.columns[position]
-                outputs[user] = self._output(user, columns, linked[i])
-        return [outputs[i] for i in range(len(outputs))]
-
-    def _output(self, position: int, columns: slice, values: np.ndarray) -> TaskOutput:
-        task = self.tasks_[position]
-        if not task.has_classes:
-            scale, mean = self._scaler.scale_[columns], self._scaler.mean_[columns]
-            values = values * scale + mean
-            if not self._encoder.labelled_[task.name]:
-                values = np.full_like(values, np.nan)
-        elif task.n_classes < 2:
-            values = np.ones((len(values), task.n_classes))
-        return TaskOutput(task, np.ascontiguousarray(values))
+        return compute_outputs(self, X)
 
     def encode_targets(self, y: Any) -> Targets:
         """Encode targets for scoring: a class that `fit` never saw gets the next free code.
@@ -489,12 +377,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
         rows = [{k: v for k, v in row.items() if k != "batches"} for row in self.net_.history]
         return pd.DataFrame(rows).set_index("epoch")
-
-    def _set_classes(self) -> None:
-        by_task = {t.name: self._encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
-        vars(self).pop("classes_", None)
-        if by_task:
-            self.classes_ = self._by_task(by_task)
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         """Return what belongs to class tasks by name, or the one thing for a 1-D target."""

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+__all__ = ["CallbackSupportMixin", "epoch_callbacks", "with_callbacks"]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 try:
@@ -20,7 +22,7 @@ except ImportError:  # scikit-learn < 1.9
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Stands in for the mixin of scikit-learn 1.9."""
 
-    def with_callbacks(method: F) -> F:  # type: ignore[no-redef]
+    def with_callbacks(method: F) -> F:
         """Return the method as it is."""
         return method
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
 
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._docs import same_parameters
@@ -36,7 +35,6 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
 
     _default_kind = "classification"
 
-    @available_if(lambda estimator: True)
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities.
 

@@ -18,10 +18,12 @@ from skmtl.features._datetime import datetime_features
 class FeatureEncoder(TransformerMixin, BaseEstimator):
     """Encodes a table as one numeric array.
 
-    Numbers and dates are standardised, missing numbers become the mean and get an
-    indicator column, booleans become 0/1, strings and categories are one-hot encoded.
+    Numbers, booleans, durations and dates (as elapsed days and the phase in the year, week
+    and day) are standardised, missing numbers become the mean and get an indicator column,
+    strings and categories are one-hot encoded with a column for missing cells.
     Categories that were not seen in `fit`, and missing cells in columns that had none, do
     not fail: the former become the infrequent category or all zeros, the latter the mean.
+    A column without any number in `fit` is ignored.
 
     Parameters
     ----------
@@ -104,12 +106,15 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_sparse:
             return self.scaler_.transform(X)
-        numbers, words = _split(X, self._kinds)
+        numbers, words = _split(X.toarray() if sparse.issparse(X) else X, self._kinds)
         parts = []
         if self._n_numbers:
             numbers = np.where(self._is_empty, np.nan, numbers)
             scaled = self.scaler_.transform(numbers)
-            parts += [np.nan_to_num(scaled, nan=0.0, copy=False), self.indicator_.transform(numbers)]
+            parts += [
+                np.nan_to_num(scaled, nan=0.0, copy=False),
+                self.indicator_.transform(numbers),
+            ]
         if words.shape[1]:
             parts.append(self.categories_.transform(words))
         return np.concatenate(parts, axis=1, dtype=np.float64)
@@ -150,7 +155,7 @@ def _split(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
     """Split a table into numbers, shape (n_samples, n_numbers), and columns of words."""
     if kinds is None:
         return np.asarray(X, dtype=np.float64), pd.DataFrame(index=range(len(X)))
-    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
     numbers, words = [np.empty((len(X), 0))], {}
     for position, kind in enumerate(kinds):
         column = X.iloc[:, position]
@@ -177,9 +182,10 @@ def _times(column: pd.Series, kind: str) -> pd.Series:
     try:
         if isinstance(column.dtype, pd.PeriodDtype):
             return column.dt.to_timestamp()
-        if column.dtype.kind in ("M" if kind == "date" else "m"):
+        is_time = column.dtype.kind == ("M" if kind == "date" else "m")
+        if is_time and not isinstance(column.dtype, pd.ArrowDtype):
             return column
-        if column.dtype != object and column.notna().any():
+        if not is_time and column.dtype != object and column.notna().any():
             raise TypeError(column.dtype)
         cells = column.astype(object)
         return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
@@ -197,7 +203,7 @@ def _complaint(column: pd.Series, held: str) -> str:
 def _words(column: pd.Series) -> np.ndarray:
     """Return strings, with None where missing: one type, so that any mixture can be sorted."""
     try:
-        codes, found = pd.factorize(column)
+        codes, found = pd.factorize(column.astype(object))
     except TypeError as error:
         raise TypeError(
             f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
@@ -206,6 +212,6 @@ def _words(column: pd.Series) -> np.ndarray:
     # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
     texts = [
         str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-        for cell in found.tolist()
+        for cell in found
     ]
     return np.array([*texts, None], dtype=object)[codes]

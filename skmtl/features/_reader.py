@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
 from skmtl._frames import check_eager, frame_to_pandas, is_frame
 
@@ -35,10 +35,16 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     Raises
     ------
     ValueError
-        For empty, infinite, complex, or wrongly shaped X.
+        For empty, infinite, complex, or wrongly shaped X, and doubled column names.
+    TypeError
+        If X is a lazy frame.
     """
     if type(X).__module__.split(".")[0] == "torch":
-        X = X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        # numpy has no bfloat16.
+        X = (X.float() if X.is_floating_point() and X.itemsize < 4 else X).numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        X = _unmasked(X)
     check_eager(X, "X")
     if is_frame(X):
         return _read_frame(estimator, frame_to_pandas(X), reset=reset, allow_nan=allow_nan)
@@ -50,7 +56,10 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
         "ensure_all_finite": finite,
         "reset": reset,
     }
-    if getattr(X, "dtype", None) != object and not isinstance(X, list | tuple):
+    may_hold_words = (
+        isinstance(X, list | tuple) or getattr(X, "dtype", np.dtype(float)).kind in "OSTU"
+    )
+    if not may_hold_words:
         return validate_data(estimator, X, **options)
     try:
         return validate_data(estimator, X, **options)
@@ -62,19 +71,17 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
 
 
 def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool) -> pd.DataFrame:
-    if any(isinstance(dtype, pd.SparseDtype) for dtype in X.dtypes):
-        X = X.sparse.to_dense()
-    numeric = X.select_dtypes("number")
-    # The checks that need numbers, on the numbers; names and counts, on the whole.
-    if X.shape[0] == 0 or X.shape[1] == 0:
-        check_array(X, dtype=None, estimator=estimator, input_name="X")
-    for label, column in numeric.items():
-        values = column.to_numpy(dtype=np.complex128 if column.dtype.kind == "c" else np.float64,
-                                 na_value=np.nan)
-        if np.iscomplexobj(values):
+    _check_size(X)
+    X = _dense(X.infer_objects() if (X.dtypes == object).any() else X)
+    for label, column in X.select_dtypes("number").items():
+        if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {label!r} of X.")
-        if np.isinf(values).any():
-            raise ValueError(f"Column {label!r} of X contains infinity.")
+        infinite = np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        if infinite.any():
+            raise ValueError(
+                f"Column {label!r} of X contains infinity, in {int(infinite.sum())} rows. Mark a "
+                "missing value as NaN, or clip the column."
+            )
     if not allow_nan and X.isna().to_numpy().any():
         labels = [str(label) for label in X.columns[X.isna().any()]]
         raise ValueError(
@@ -85,3 +92,28 @@ def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool
     return X
 
 
+def _check_size(X: pd.DataFrame) -> None:
+    if X.shape[1] == 0:
+        raise ValueError(f"X must have at least one column. Found shape {X.shape}.")
+    if X.shape[0] == 0:
+        raise ValueError(f"X must have at least one row. Found shape {X.shape}.")
+    if not X.columns.is_unique:
+        doubled = sorted({str(label) for label in X.columns[X.columns.duplicated()]})
+        raise ValueError(f"The columns of X must have different names. Found twice: {doubled}.")
+
+
+def _dense(X: pd.DataFrame) -> pd.DataFrame:
+    types = {c: t.subtype for c, t in X.dtypes.items() if isinstance(t, pd.SparseDtype)}
+    return X.astype(types) if types else X
+
+
+def _unmasked(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return the data with missing values where masked."""
+    mask = np.ma.getmaskarray(X)
+    if not mask.any():
+        return X.data
+    if X.dtype.kind in "biuf":
+        return np.where(mask, np.nan, X.data)
+    values = X.data.astype(object)
+    values[mask] = None
+    return values

@@ -54,8 +54,7 @@ class StackedHeads(nn.Module):
         self.layout = layout
         self.n_members = n_members
         self.hidden = nn.ModuleList(
-            StackedLinear(copies, n_in, n_out, seeds.weights)
-            for n_in, n_out in pairwise(widths)
+            StackedLinear(copies, n_in, n_out, seeds.weights) for n_in, n_out in pairwise(widths)
         )
         self.activation = activation_layer(activation)
         self.output = StackedLinear(n_members, widths[-1], layout.n_rows, seeds.weights)

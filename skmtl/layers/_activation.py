@@ -6,6 +6,7 @@ from torch import nn
 
 from skmtl._strategy import did_you_mean
 
+#: Names that users write, and the class behind each.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,

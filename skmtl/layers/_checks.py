@@ -30,7 +30,7 @@ def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
     listed = (sizes,) if isinstance(sizes, Integral) else sizes
     several = isinstance(listed, Iterable) and not isinstance(listed, str)
     listed = tuple(listed) if several else ("",)
-    whole = all(isinstance(s, Integral) and not isinstance(s, bool) and s >= 1 for s in listed)
+    whole = all(isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 1 for s in listed)
     if not whole:
         raise ValueError(
             f"Parameter `{parameter}` must hold whole numbers of at least 1. "
@@ -59,7 +59,7 @@ def check_probability(value: Any, parameter: str) -> float:
     ValueError
         If it is not a number in [0, 1).
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < 1:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
         raise ValueError(
             f"Parameter `{parameter}` must be a number in [0, 1). Found `{parameter} = {value!r}`."
         )

@@ -69,8 +69,10 @@ class Dropout(nn.Module):
         random, device = state.pop("_random"), state.pop("_device")
         super().__setstate__(state)
         self._generator = None
-        if isinstance(device, torch.device) and (
-            device.type != "cuda" or torch.cuda.is_available()
+        if (
+            isinstance(device, torch.device)
+            and isinstance(random, Tensor)
+            and (device.type != "cuda" or torch.cuda.is_available())
         ):
             self._generator = torch.Generator(device)
             self._generator.set_state(random)

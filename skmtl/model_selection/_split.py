@@ -12,7 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
-from skmtl.tasks import Targets, Task, TargetEncoder, TaskWarning, stratified_folds
+from skmtl.tasks import TargetEncoder, Targets, Task, TaskWarning, stratified_folds
 
 
 class TaskStratifiedKFold(BaseCrossValidator):
@@ -122,7 +122,7 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
         self.tasks = tasks
 
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
-        if not isinstance(self.test_size, Real) or not 0 < self.test_size < 1:
+        if not isinstance(self.test_size, Real) or not 0 < float(self.test_size) < 1:
             raise ValueError(
                 "Parameter `test_size` must be a number between 0 and 1. Found "
                 f"`test_size = {self.test_size!r}`."
@@ -132,7 +132,10 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
         shares = np.array([1 - self.test_size, self.test_size])
         for _ in range(self.n_splits):
             test = stratified_folds(targets, tasks, shares, random) == 1
-            yield random.permutation(np.flatnonzero(~test)), random.permutation(np.flatnonzero(test))
+            yield (
+                random.permutation(np.flatnonzero(~test)),
+                random.permutation(np.flatnonzero(test)),
+            )
 
 
 def _encode(y: Any, declared: Any) -> tuple[Targets, tuple[Task, ...]]:

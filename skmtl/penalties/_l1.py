@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from skmtl.penalties._base import Penalty
@@ -34,4 +35,4 @@ class L1(Penalty):
 
     def value(self, weights: Sequence[Tensor]) -> Tensor:
         """Return the sum of absolute weights."""
-        return sum(weight.abs().sum() for weight in weights)
+        return torch.stack([weight.abs().sum() for weight in weights]).sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from skmtl.penalties._base import Penalty
@@ -38,4 +39,4 @@ class L2(Penalty):
 
     def value(self, weights: Sequence[Tensor]) -> Tensor:
         """Return half the sum of squared weights."""
-        return sum(weight.square().sum() for weight in weights) / 2
+        return torch.stack([weight.square().sum() for weight in weights]).sum() / 2

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skmtl.tasks._inference import declare_tasks, numbers
-from skmtl.tasks._table import Container, read_table
+from skmtl.tasks._table import read_table
 from skmtl.tasks._task import CLASSIFICATION, Task, TaskWarning
 
 
@@ -68,6 +68,10 @@ class TargetEncoder:
         The container that y came in.
     columns_ : tuple
         The labels of y's columns, in y's order.
+    dtypes_ : dict
+        The type of each column.
+    labelled_ : dict of str to bool
+        Whether a task had a label.  One that had none is predicted as missing.
     """
 
     def __init__(self, tasks: Any = None, default_kind: str | None = None) -> None:
@@ -92,7 +96,15 @@ class TargetEncoder:
         Raises
         ------
         ValueError
-            If a column cannot be what it is declared to be.
+            If a column cannot be what it is declared to be, or holds infinity, dates or
+            complex numbers.
+        TypeError
+            If the cells of a class column cannot be told apart and sorted.
+
+        Warns
+        -----
+        TaskWarning
+            If a task has no label, or one class only.
         """
         frame, self.container_ = read_table(y)
         for label, column in frame.items():  # by position: names may still be doubled
@@ -132,11 +144,10 @@ class TargetEncoder:
             A copy with its own ``labelled_``; all else is shared.
         """
         encoder = copy.copy(self)
-        present = iter(targets.mask.any(axis=0))
-        encoder.labelled_ = {
-            task.name: bool(self.labelled_[task.name] | any([next(present) for _ in task.columns]))
-            for task in self.tasks_
-        }
+        encoder.labelled_ = dict(self.labelled_)
+        owners = [task.name for task in self.tasks_ for _ in task.columns]
+        for column, name in enumerate(owners):
+            encoder.labelled_[name] |= bool(targets.mask[:, column].any())
         return encoder
 
     def transform(self, y: Any, *, unseen: str = "error") -> Targets:
@@ -240,9 +251,7 @@ class TargetEncoder:
 
 
 #: What pandas calls cells that are points or spans of time.
-_TIMES = frozenset(
-    {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
-)
+_TIMES = frozenset({"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"})
 
 
 def _check_column(column: pd.Series, name: str) -> None:

@@ -39,8 +39,8 @@ def numbers(column: pd.Series) -> np.ndarray | None:
         return None
     missing = column.isna().to_numpy()
     if dtype == object:
-        types = set(map(type, column[~missing]))
-        if not types or not all(issubclass(t, Real | Decimal) and t is not bool for t in types):
+        types: set[type] = set(map(type, column[~missing]))
+        if not types or bool in types or not all(issubclass(t, Real | Decimal) for t in types):
             return None
         column = column.mask(missing, np.nan)
         return column.to_numpy(dtype=np.float64)
@@ -52,7 +52,8 @@ def numbers(column: pd.Series) -> np.ndarray | None:
 def infer_kind(column: pd.Series) -> str:
     """Infer the kind of a column by the documented rule.
 
-    1. Booleans, strings, categories and objects are classes.
+    1. Booleans, strings, categories and objects are classes; objects that are all numbers
+       (``Decimal`` too) are numbers.
     2. Numbers with any fraction are a regression target.
     3. Whole numbers are classes if there are at most two distinct values, or at most
        20 that occur at least 5 times each on average; else a regression target.
@@ -162,8 +163,7 @@ def _declaration(key: Hashable, value: Any, labels: list[Any]) -> Task:
         column = _find(key, labels, str(key))
         return Task(str(column), value, columns=(column,))
     raise TypeError(
-        f"Task {key!r}: a declaration must be a kind, a list of columns or a Task. "
-        f"Found {value!r}."
+        f"Task {key!r}: a declaration must be a kind, a list of columns or a Task. Found {value!r}."
     )
 
 
@@ -194,4 +194,3 @@ def _with_kind(task: Task, frame: pd.DataFrame) -> Task:
     if kind is None:
         kind = CLASSIFICATION if task.classes else infer_kind(frame[task.columns[0]])
     return Task(task.name, kind, task.columns, task.classes)
-

@@ -19,11 +19,17 @@ class TaskOutput:
         The task.
     values : ndarray
         Of a class task: probabilities, shape (n_samples, n_classes).  Of a regression
-        task: numbers in the units of y, shape (n_samples, n_columns).
+        task: numbers in the units of y, shape (n_samples, n_columns).  NaN, or without a
+        column, if the task never had a label.
     """
 
     task: Task
     values: np.ndarray
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the task had labels to learn from; else it is predicted as missing."""
+        return self.values.shape[1] > 0 and not np.isnan(self.values).any()
 
     @property
     def predicted(self) -> np.ndarray:

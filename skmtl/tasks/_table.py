@@ -100,6 +100,8 @@ def read_table(y: Any) -> tuple[pd.DataFrame, Container]:
     ------
     ValueError
         If y is None, empty, sparse, ragged or has more than two axes.
+    TypeError
+        If y is a lazy frame.
     """
     if y is None:
         raise ValueError("Fitting requires y to be passed, but the target y is None.")
@@ -174,21 +176,24 @@ def _read_tensor(y: Any) -> tuple[pd.DataFrame, Container]:
     y = y.detach().cpu()
     dtype = y.dtype if y.is_floating_point() else None
     # numpy has no bfloat16.
-    frame, container = _read_array((y.float() if dtype is not None and y.itemsize < 4 else y).numpy())
+    frame, container = _read_array(
+        (y.float() if dtype is not None and y.itemsize < 4 else y).numpy()
+    )
     return frame, Container("tensor", container.n_dims, dtype=dtype)
 
 
 def _rows_to_array(rows: Any) -> np.ndarray:
-    lengths = {len(row) if isinstance(row, list | tuple | np.ndarray) else None for row in rows}
-    if len(lengths) > 1:
-        raise ValueError(
-            "The rows of y must have the same length. Found lengths "
-            f"{sorted(lengths - {None})}{' and single cells' if None in lengths else ''}."
-        )
-    if lengths <= {None}:
+    is_row = [isinstance(row, list | tuple | np.ndarray) for row in rows]
+    if not any(is_row):
         cells = [None if cell is np.ma.masked else cell for cell in rows]
         array = np.asarray(cells)
         return array if array.dtype.kind in "biuf" else np.array([*cells, None], dtype=object)[:-1]
+    lengths = {len(row) for row, is_list in zip(rows, is_row, strict=True) if is_list}
+    if len(lengths) > 1 or not all(is_row):
+        raise ValueError(
+            "The rows of y must have the same length. Found lengths "
+            f"{sorted(lengths)}{'' if all(is_row) else ' and single cells'}."
+        )
     # Cell by cell: np.asarray would turn the numbers beside a string into strings.
     array = np.empty((len(rows), lengths.pop()), dtype=object)
     for i, row in enumerate(rows):
@@ -200,8 +205,7 @@ def _column(values: np.ndarray) -> pd.Series:
     """Return a column of its own memory; masked cells are missing, and the type stays."""
     if values.ndim != 1:
         raise ValueError(
-            "A field of a structured y must hold one value per row. Found shape "
-            f"{values.shape}."
+            f"A field of a structured y must hold one value per row. Found shape {values.shape}."
         )
     if values.dtype.kind == "T":
         values = values.astype(object)

@@ -30,6 +30,7 @@ class Kind:
     many_columns: bool
 
 
+#: The kinds of tasks by name.
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (

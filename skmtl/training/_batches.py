@@ -112,16 +112,15 @@ class TaskData:
         TaskData
             The table.
         """
-        to = {"device": device, "dtype": dtype}
         columns = layout.columns
         y, w = [], []
         for group in layout.groups:
             for task in range(group.tasks.start, group.tasks.stop):
                 cells = torch.as_tensor(values[:, columns[task]], dtype=torch.float64)
-                y.append(group.head.encode(cells, group.width).to(**to))
+                y.append(group.head.encode(cells, group.width).to(device, dtype))
                 task_weights = weights[:, columns[task]]
-                w.append(torch.as_tensor(task_weights).to(**to))
-        features = x if sparse.issparse(x) else torch.as_tensor(x).to(**to)
+                w.append(torch.as_tensor(task_weights).to(device, dtype))
+        features = x if sparse.issparse(x) else torch.as_tensor(x).to(device, dtype)
         is_complete = bool((np.asarray(weights) == 1).all())
         return cls(features, torch.cat(y, dim=1), torch.cat(w, dim=1), layout, is_complete)
 

@@ -37,7 +37,9 @@ class WatchLosses(Callback):
         record = net.history[-1]
         if np.isfinite(record["train_loss"]):
             return
-        losses = {name: record.get(f"train_loss_{name}", 0.0) for name in net.criterion_.layout.names}
+        losses = {
+            name: record.get(f"train_loss_{name}", 0.0) for name in net.criterion_.layout.names
+        }
         bad = [name for name, loss in losses.items() if not np.isfinite(loss)]
         raise DivergedError(
             f"The loss of task {', '.join(map(repr, bad[:5]))}"
@@ -97,7 +99,8 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Forget earlier fits."""
-        self.best_score_ = self.best_epoch_ = self.best_ = None
+        self.best_score_ = self.best_epoch_ = None
+        self.best_: list[Tensor] | None = None
         self._level = -np.inf  # what a rise is measured from
         self._waited = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -39,6 +40,12 @@ class TaskNet(NeuralNet):
         Losses, weighting and penalties.
     generator : torch.Generator, default=None
         Draws the order of the rows.
+    iterator_train, iterator_valid : type, default=BatchIterator
+        Makes batches of a table.
+    train_split : None, default=None
+        Validation rows are given to `partial_fit`; nothing is split here.
+    verbose : int, default=0
+        As for ``skorch.NeuralNet``.
     **kwargs : object
         As for ``skorch.NeuralNet``.
     """
@@ -106,10 +113,8 @@ class TaskNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        try:
+        with suppress(StopTraining):
             self.fit_loop(X, y, **fit_params)
-        except StopTraining:
-            pass
         self.notify("on_train_end", X=X, y=y)
         return self
 

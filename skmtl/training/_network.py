@@ -15,7 +15,7 @@ from skmtl.layers import Seeds
 
 
 class Network(nn.Module):
-    """``head_t(sharing_t(trunk(x_i)))`` for all tasks and members at once.
+    r"""``head_t(sharing_t(trunk(x_i)))`` for all tasks and members at once.
 
     Parameters
     ----------
@@ -28,13 +28,11 @@ class Network(nn.Module):
 
     Shape
     -----
-    - Input: (sample, \\*shape of one sample)
+    - Input: (sample, \*shape of one sample)
     - Output: (member, output row, sample)
     """
 
-    def __init__(
-        self, body: nn.Module, heads: StackedHeads, *, follows_dtype: bool = True
-    ) -> None:
+    def __init__(self, body: nn.Module, heads: StackedHeads, *, follows_dtype: bool = True) -> None:
         super().__init__()
         self.body = body
         self.heads = heads
@@ -63,7 +61,7 @@ class Network(nn.Module):
             Outputs, on the CPU.
         """
         tensors = dict(self.named_parameters()) | dict(self.named_buffers())
-        like = next(self.parameters())
+        like: Tensor = next(self.parameters())
         if like.device.type == "cpu" and self.follows_dtype:
             tensors = {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
             like = like.double()
@@ -87,16 +85,22 @@ class Network(nn.Module):
             Parameters, in order.
         """
         named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] != "bias"]
-        trunk = [p for n, p in named if n.startswith("body.trunk.")]
-        return {
+        trunk: list[Tensor] = [p for n, p in named if n.startswith("body.trunk.")]
+        first: dict[str, Tensor] = {}  # of each copy of a user's module
+        for name, parameter in named:
+            if name.startswith("body.trunk."):
+                copy = name.split(".")[3] if name.startswith("body.trunk.copies.") else ""
+                first.setdefault(copy, parameter)
+        parts: dict[str, list[Tensor]] = {
             "all": [p for _, p in named],
-            "input": trunk[:1],
+            "input": list(first.values()),
             "trunk": trunk,
             "sharing": [
                 p for n, p in named if n.startswith("body.") and not n.startswith("body.trunk.")
             ],
             "heads": [p for n, p in named if n.startswith("heads.")],
-        }[part]
+        }
+        return parts[part]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class _TaskLosses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.objective.scale_rows(ctx.saved_tensors[0], grad), None, None
+        # A copy: weightings may walk the graph once per task.
+        return ctx.objective.scale_rows(ctx.saved_tensors[0].clone(), grad), None, None
 
 
 class Objective(nn.Module):
@@ -41,9 +42,11 @@ class Objective(nn.Module):
         Tasks and their output rows.
     weighting : WeightingModule
         Losses of all tasks to one.
-    penalties : sequence of Penalty
+    penalties : sequence of Penalty, default=()
         The terms of Omega.
     """
+
+    task_of_row: Tensor
 
     def __init__(
         self, layout: Layout, weighting: WeightingModule, penalties: Sequence[Penalty] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -112,7 +113,9 @@ class FusedAdamW:
             Of an optimiser with parameters of the same shapes.
         """
         listed = [p for group in self.param_groups for p in group["params"]]
-        self.state = copy.deepcopy({listed[i]: s for i, s in state_dict["state"].items()})
+        # One deepcopy, so that a shared counter stays shared; the parameters are not copied.
+        states = copy.deepcopy(state_dict["state"])
+        self.state = {listed[i]: state for i, state in states.items()}
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({key: value for key, value in saved.items() if key != "params"})
 
@@ -120,18 +123,24 @@ class FusedAdamW:
         params = [p for p in group["params"] if p.grad is not None]
         if not params:
             return
-        step = torch.zeros((), dtype=torch.float32, device=params[0].device)
-        for parameter in params:
-            if parameter not in self.state:
+        fresh = [p for p in params if p not in self.state]
+        if fresh:
+            step = torch.zeros((), dtype=torch.float32, device=params[0].device)
+            for parameter in fresh:
                 self.state[parameter] = {
                     "step": step,
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
         states = [self.state[p] for p in params]
-        # One counter for the group: the kernel only reads it.
-        step = states[0]["step"].add_(1.0)
-        steps = [step] * len(params)
+        steps = [state["step"] for state in states]
+        # One counter for the group, which the kernel only reads, while all parameters move.
+        if len(params) < len(group["params"]) or any(step is not steps[0] for step in steps):
+            steps = [step.clone() for step in steps]
+            for state, step in zip(states, steps, strict=True):
+                state["step"] = step.add_(1.0)
+        else:
+            steps[0].add_(1.0)
         fused_adamw(
             params,
             [p.grad for p in params],
@@ -219,9 +228,13 @@ def plain_adamw(
         p.mul_(1 - lr * weight_decay)
         m.lerp_(g, 1 - betas[0])
         v.mul_(betas[1]).addcmul_(g, g, value=1 - betas[1])
-        bias1 = 1 - betas[0] ** step
-        bias2 = 1 - betas[1] ** step
+        bias1, bias2 = (_bias(beta, step.to(p.dtype)) for beta in betas)
         p.sub_(lr / bias1 * m / ((v / bias2).sqrt() + eps))
+
+
+def _bias(beta: float, step: Tensor) -> Tensor:
+    """Compute ``1 - beta**step`` without cancellation."""
+    return -torch.expm1(step * math.log(beta)) if beta > 0 else torch.ones_like(step)
 
 
 #: Names that users write, and the class of torch.optim behind each.

@@ -8,9 +8,19 @@ from contextlib import contextmanager
 
 import torch
 
-_lock = threading.Lock()
-_running = 0
-_before = 0
+
+class _Running(threading.local):
+    """Fits and predictions under way, and torch's setting before the first of them."""
+
+    lock = threading.Lock()
+    count = 0
+    before = 0
+
+    def __init__(self) -> None:
+        self.within: int | None = None  # what the innermost fit of this thread has set
+
+
+_running = _Running()
 
 
 @contextmanager
@@ -18,8 +28,9 @@ def torch_threads(n_threads: int | None) -> Iterator[None]:
     """Set torch's threads on a CPU for a while.
 
     More threads than idle cores make small networks many times slower, since every product
-    ends with a barrier.  The setting is torch's own, for the whole process: when several
-    fits run at once, the former value comes back after the last of them.
+    ends with a barrier.  Torch keeps the number for each thread, and new threads start with
+    the number that was set last: each thread puts back what was set before the first of the
+    fits that run at once, and a prediction within a fit what the fit had set.
 
     Parameters
     ----------
@@ -30,20 +41,25 @@ def torch_threads(n_threads: int | None) -> Iterator[None]:
     ------
     None
     """
-    global _running, _before
     if n_threads is None:
         yield
         return
-    with _lock:
-        if _running == 0:
-            _before = torch.get_num_threads()
-        _running += 1
-        if torch.get_num_threads() != n_threads:
-            torch.set_num_threads(n_threads)
+    outer = _running.within
+    with _Running.lock:
+        if _Running.count == 0:
+            _Running.before = torch.get_num_threads()
+        _Running.count += 1
     try:
+        _set_threads(n_threads)
+        _running.within = n_threads
         yield
     finally:
-        with _lock:
-            _running -= 1
-            if _running == 0 and torch.get_num_threads() != _before:
-                torch.set_num_threads(_before)
+        _running.within = outer
+        with _Running.lock:
+            _Running.count -= 1
+            _set_threads(_Running.before if outer is None else outer)
+
+
+def _set_threads(n_threads: int) -> None:
+    if torch.get_num_threads() != n_threads:
+        torch.set_num_threads(n_threads)

@@ -20,10 +20,13 @@ class Trunk(Strategy):
         Whether the trunk reads samples with more than one axis (images, sequences).
     follows_dtype : bool
         Whether the trunk computes in the type of its weights, whatever that is.
+    test_input_shape : tuple of int
+        Shape of one sample in the contract tests.
     """
 
     takes_arrays: ClassVar[bool] = False
     follows_dtype: ClassVar[bool] = True
+    test_input_shape: ClassVar[tuple[int, ...]] = (5,)
 
     @abstractmethod
     def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:

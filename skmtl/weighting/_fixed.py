@@ -96,6 +96,8 @@ class Fixed(Weighting):
 
 
 class _Constant(WeightingModule):
+    weights: Tensor
+
     def __init__(self, weights: Tensor) -> None:
         super().__init__()
         self.register_buffer("weights", weights)

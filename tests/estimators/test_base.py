@@ -103,7 +103,10 @@ def test_tasks_are_in_the_repr_once_fitted(table, make):
     est = make()
     assert "# tasks" not in repr(est)
     text = repr(est.fit(X, Y))
-    assert "# tasks: Task('price', 'regression'), Task('sold', 'binary', classes=['no', 'yes'])" in text
+    assert (
+        "# tasks: Task('price', 'regression'), Task('sold', 'binary', classes=['no', 'yes'])"
+        in text
+    )
 
 
 def test_vector_valued_task(table, make):
@@ -357,7 +360,9 @@ def test_grid_search_over_sharing_and_loss_weights_in_a_pipeline(shared_data):
     assert Y.isna().to_numpy().any()
     X = X.fillna(X.mean())
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), MultiTaskNetClassifierRegressor(max_epochs=5, random_state=0)),
+        make_pipeline(
+            StandardScaler(), MultiTaskNetClassifierRegressor(max_epochs=5, random_state=0)
+        ),
         {
             "multitasknetclassifierregressor__sharing": ["hard", "independent"],
             "multitasknetclassifierregressor__loss_weights": [None, {"sbp": 2.0}, [1, 1, 0.5, 1]],

@@ -11,6 +11,7 @@ from skmtl import (
 
 ESTIMATORS = (MultiTaskNetClassifierRegressor, MultiTaskNetClassifier, MultiTaskNetRegressor)
 
+
 def expected_failures(estimator):
     """With mini-batches a row of weight 2 does not meet the same batches as the row twice."""
     if estimator.batch_size == -1:

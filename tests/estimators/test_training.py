@@ -1,4 +1,4 @@
-"""The steps of fit that stand by themselves."""
+"""Steps of fit that stand by themselves: building, preprocessing, training."""
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor
-from skmtl.estimators._training import (
-    all_or_nothing,
-    batch_size_for,
-    choose_device,
-    encode_features,
-    fit_preprocessing,
-    resolve_trunk,
-)
+from skmtl.estimators._building import batch_size_for, choose_device, resolve_trunk
+from skmtl.estimators._preprocessing import encode_features, fit_preprocessing
+from skmtl.estimators._training import all_or_nothing
 from skmtl.trunks import MLP
 
 
-@pytest.mark.parametrize(("n_rows", "size"), [(10, 32), (1499, 32), (1500, 64), (7999, 128), (8000, 256)])
+@pytest.mark.parametrize(
+    ("n_rows", "size"), [(10, 32), (1499, 32), (1500, 64), (7999, 128), (8000, 256)]
+)
 def test_batch_size_grows_with_the_rows(n_rows, size):
     assert batch_size_for(n_rows) == size
 
@@ -58,7 +55,7 @@ def test_a_transformer_of_the_users_is_fitted_on_a_copy(table):
     assert not hasattr(scaler, "mean_")
     assert hasattr(est._preprocess, "mean_")
     with pytest.raises(ValueError, match="'auto', None or a transformer. Found `preprocess = 3`"):
-        fit_preprocessing(3, None)
+        fit_preprocessing(3, X, np.ones(120))
 
 
 def test_all_or_nothing_gives_attributes_back():
@@ -85,5 +82,7 @@ def test_validation_rows_through_the_steps_of_a_pipeline(table, make):
         est = make(max_epochs=3).set_fit_request(X_val=True, y_val=True)
         pipe = make_pipeline(StandardScaler(), est, transform_input=["X_val"])
         pipe.fit(X, Y, X_val=X[:40], y_val=Y[:40])
-    alone = clone(est).fit(pipe[:-1].transform(X), Y, X_val=pipe[:-1].transform(X[:40]), y_val=Y[:40])
+    alone = clone(est).fit(
+        pipe[:-1].transform(X), Y, X_val=pipe[:-1].transform(X[:40]), y_val=Y[:40]
+    )
     np.testing.assert_allclose(pipe[-1].history_["valid_score"], alone.history_["valid_score"])

@@ -75,7 +75,9 @@ def test_one_forward_pass_for_all_tasks(table, est, monkeypatch):
     X, Y = table
     calls = []
     original = type(est).predict_outputs
-    monkeypatch.setattr(type(est), "predict_outputs", lambda s, x: calls.append(1) or original(s, x))
+    monkeypatch.setattr(
+        type(est), "predict_outputs", lambda s, x: calls.append(1) or original(s, x)
+    )
     TaskScoring({"price": "r2", "sold": "roc_auc", "kind": "accuracy"})(est, X, Y)
     assert len(calls) == 1
 
@@ -136,7 +138,9 @@ def test_sample_weight_without_and_with_metadata_routing(table):
         seen.append(sample_weight)
         return r2_score(y_true, y_pred, sample_weight=sample_weight)
 
-    search = GridSearchCV(small(), {"lr": [0.01]}, scoring=TaskScoring({"price": metric}), refit="score", cv=2)
+    search = GridSearchCV(
+        small(), {"lr": [0.01]}, scoring=TaskScoring({"price": metric}), refit="score", cv=2
+    )
     search.fit(X, Y, sample_weight=weight)
     with sklearn.config_context(enable_metadata_routing=True):
         scoring = TaskScoring({"price": metric}).set_score_request(sample_weight=True)

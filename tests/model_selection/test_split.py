@@ -46,7 +46,9 @@ def test_folds_part_the_rows(table):
 
 def test_seeds(table):
     folds = [
-        np.concatenate([test for _, test in TaskStratifiedKFold(3, random_state=s).split(table, table)])
+        np.concatenate(
+            [test for _, test in TaskStratifiedKFold(3, random_state=s).split(table, table)]
+        )
         for s in (0, 0, 1)
     ]
     np.testing.assert_array_equal(folds[0], folds[1])
@@ -54,9 +56,7 @@ def test_seeds(table):
 
 
 def test_shuffle_split_sizes_and_shares(table):
-    splits = list(
-        TaskStratifiedShuffleSplit(3, test_size=0.25, random_state=0).split(table, table)
-    )
+    splits = list(TaskStratifiedShuffleSplit(3, test_size=0.25, random_state=0).split(table, table))
     assert len(splits) == 3
     hits = (table["rare"] == "hit").sum()
     for train, test in splits:

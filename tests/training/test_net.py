@@ -186,7 +186,9 @@ def test_a_batch_level_callback_gets_skorchs_loop_and_the_same_result(table):
     fast, slow = make().fit(X, Y), make(callbacks=[listener]).fit(X, Y)
     heard = slow.net_.callbacks_[0][1].batches
     assert heard == 4 * 3
-    for left, right in zip(fast.net_.module_.parameters(), slow.net_.module_.parameters(), strict=True):
+    for left, right in zip(
+        fast.net_.module_.parameters(), slow.net_.module_.parameters(), strict=True
+    ):
         torch.testing.assert_close(left, right, **EXACT)
     columns = [c for c in fast.history_ if c in slow.history_]
     assert "train_loss_price" in columns
@@ -195,7 +197,10 @@ def test_a_batch_level_callback_gets_skorchs_loop_and_the_same_result(table):
 
 def test_gradient_clipping_of_skorch_takes_part(table):
     X, Y = table
-    plain, clipped = make().fit(X, Y), make(callbacks=[GradientNormClipping(1e-3)], optimizer="sgd").fit(X, Y)
+    plain, clipped = (
+        make().fit(X, Y),
+        make(callbacks=[GradientNormClipping(1e-3)], optimizer="sgd").fit(X, Y),
+    )
     free = make(optimizer="sgd").fit(X, Y)
     first = [next(est.net_.module_.parameters()) for est in (clipped, free)]
     assert not torch.allclose(*first)
@@ -305,7 +310,9 @@ def test_ctrl_c_ends_everything_and_keeps_the_former_fit(table):
 
 def test_early_stopping_of_skorch_ends_one_fit_only(table):
     X, Y = table
-    stopper = EarlyStopping(monitor="train_loss_price", patience=1, threshold=10.0, sink=lambda *a: None)
+    stopper = EarlyStopping(
+        monitor="train_loss_price", patience=1, threshold=10.0, sink=lambda *a: None
+    )
     est = make(max_epochs=50, callbacks=[stopper]).fit(X, Y)
     assert est.n_iter_ < 10
 
@@ -324,9 +331,13 @@ def test_pickle_and_deepcopy_keep_predictions_and_the_way_on(table):
     X, Y = table
     est = make(warm_start=True, dropout=0.2).fit(X, Y)
     for other in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est)):
-        np.testing.assert_array_equal(est.predict_outputs(X)[0].values, other.predict_outputs(X)[0].values)
+        np.testing.assert_array_equal(
+            est.predict_outputs(X)[0].values, other.predict_outputs(X)[0].values
+        )
         on, other_on = copy.deepcopy(est).fit(X, Y), other.fit(X, Y)
-        np.testing.assert_array_equal(on.predict_outputs(X)[0].values, other_on.predict_outputs(X)[0].values)
+        np.testing.assert_array_equal(
+            on.predict_outputs(X)[0].values, other_on.predict_outputs(X)[0].values
+        )
 
 
 def test_learning_needs_no_global_generator(table):

@@ -16,7 +16,7 @@ def test_by_hand():
 
 
 def test_without_weights_it_is_the_sum():
-    losses = torch.rand(3, 3)
+    losses = torch.rand(3, 3, dtype=torch.float64)
     total = Fixed().build(NAMES, 3)(losses, torch.ones(3, dtype=torch.bool))
     torch.testing.assert_close(total, losses.sum(1))
 
@@ -41,7 +41,9 @@ def test_weights_that_are_none(weight):
 
 
 def test_an_unknown_task():
-    match = r"unknown task 'prise'\. The tasks are \['box', 'price', 'sold'\]\. Did you mean 'price'"
+    match = (
+        r"unknown task 'prise'\. The tasks are \['box', 'price', 'sold'\]\. Did you mean 'price'"
+    )
     with pytest.raises(ValueError, match=match):
         Fixed({"prise": 1.0}).build(NAMES, 1)
 

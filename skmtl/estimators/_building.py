@@ -1,0 +1,197 @@
+"""The estimator's parameters -> network, objective and skorch net."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from skmtl._strategy import resolve
+from skmtl.heads import HeadSpec, Layout
+from skmtl.layers import Seeds
+from skmtl.penalties import resolve_penalties
+from skmtl.sharing import Sharing
+from skmtl.tasks import Task
+from skmtl.training import NetworkSpec, Objective, TaskNet, resolve_optimizer, split_callbacks
+from skmtl.trunks import MLP, Trunk
+from skmtl.weighting import resolve_weighting
+
+#: Batch size by number of training rows: (rows below, size).
+BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
+LARGEST_BATCH = 256
+
+
+def build_net(
+    estimator: Any, input_shape: tuple[int, ...], tasks: tuple[Task, ...], n_rows: int, seeds: Seeds
+) -> TaskNet:
+    """Build network, objective and skorch net from the estimator's parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    input_shape : tuple of int
+        Shape of one encoded sample.
+    tasks : tuple of Task
+        The tasks.
+    n_rows : int
+        Number of training rows, for ``batch_size="auto"``.
+    seeds : Seeds
+        Sources of randomness.
+
+    Returns
+    -------
+    TaskNet
+        Not yet initialised.
+    """
+    layout = layout_of(tasks)
+    device = choose_device(estimator.device)
+    dtype = getattr(torch, estimator.dtype)
+    spec = NetworkSpec(
+        resolve(estimator.sharing, Sharing, "sharing"),
+        resolve_trunk(estimator),
+        estimator.head_layer_sizes,
+        estimator.activation,
+    )
+    names = [task.name for task in tasks]
+    weighting = resolve_weighting(estimator.loss_weights, names).build(layout.names, 1)
+    objective = Objective(layout, weighting, resolve_penalties(estimator.penalty))
+    network = spec.build(input_shape, layout, seeds)
+    callbacks, _ = split_callbacks(estimator.callbacks)
+    params = dict(estimator.net_params or {})
+    optimizer, options = resolve_optimizer(
+        estimator.optimizer, needs_torch_optim=bool(callbacks or params)
+    )
+    if estimator.weight_decay or isinstance(estimator.optimizer, str):
+        # Given in any case: torch's AdamW decays by 0.01 if nothing is said.
+        options["weight_decay"] = estimator.weight_decay
+    if estimator.weight_decay:
+        # Decay pulls weights, not biases, towards zero.
+        options["param_groups"] = [("*bias", {"weight_decay": 0.0})]
+    batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
+    settings = {
+        "optimizer": optimizer,
+        **{f"optimizer__{name}": value for name, value in options.items()},
+        "lr": estimator.lr,
+        "batch_size": batch_size,
+        "max_epochs": estimator.max_epochs,
+        "device": str(device),
+        "callbacks": callbacks,
+        **params,
+    }
+    return TaskNet(
+        network.to(device=device, dtype=dtype),
+        criterion=objective.to(device=device, dtype=dtype),
+        generator=seeds.shuffle,
+        **settings,
+    )
+
+
+def batch_size_for(n_rows: int) -> int:
+    """Choose a batch size by the number of training rows.
+
+    Parameters
+    ----------
+    n_rows : int
+        Training rows.
+
+    Returns
+    -------
+    int
+        32 below 1,500 rows, 64 below 4,000, 128 below 8,000, then 256: small data need many
+        steps per epoch, large data fast ones.
+    """
+    return next((size for below, size in BATCH_SIZES if n_rows < below), LARGEST_BATCH)
+
+
+def layout_of(tasks: tuple[Task, ...]) -> Layout:
+    """Lay out the heads of the tasks.
+
+    Parameters
+    ----------
+    tasks : tuple of Task
+        In the user's order.
+
+    Returns
+    -------
+    Layout
+        Their rows in the network.
+    """
+    specs = [HeadSpec(t.name, str(t.kind), t.n_columns, t.n_classes) for t in tasks]
+    return Layout.of(specs)
+
+
+def resolve_trunk(estimator: Any) -> Trunk:
+    """Turn ``trunk`` and the flat parameters for it into a trunk.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+
+    Returns
+    -------
+    Trunk
+        The object that stands for the choice.
+
+    Raises
+    ------
+    ValueError
+        If a trunk object and flat parameters contradict each other.
+    """
+    flat = {
+        name: getattr(estimator, name) for name in ("hidden_layer_sizes", "activation", "dropout")
+    }
+    if isinstance(estimator.trunk, Trunk):
+        defaults = MLP().get_params()
+        changed = [name for name, value in flat.items() if not _same(value, defaults[name])]
+        if estimator.head_layer_sizes != () and "activation" in changed:
+            changed.remove("activation")  # the heads read it too
+        if changed:
+            raise ValueError(
+                f"`trunk = {estimator.trunk!r}` is an object with parameters of its own, so "
+                f"`{changed[0]} = {flat[changed[0]]!r}` would have no effect. Set it on the "
+                f"object, or search over `trunk__{changed[0]}`."
+            )
+    return resolve(estimator.trunk, Trunk, "trunk", **flat)
+
+
+def choose_device(device: Any) -> torch.device:
+    """Turn ``device`` into a torch device.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"``: CUDA where there is one, else the CPU.
+
+    Returns
+    -------
+    torch.device
+        The device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(
+            "Parameter `device` must be 'auto' or a device of torch such as 'cpu' or 'cuda'. "
+            f"Found `device = {device!r}`."
+        ) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"`device = {device!r}` was asked for, but torch finds no CUDA device. Use "
+            "device='auto' to fall back on the CPU."
+        )
+    return chosen
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, list):
+        left = tuple(left)
+    return type(left) is type(right) and bool(left == right)

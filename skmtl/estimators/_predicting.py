@@ -1,0 +1,60 @@
+"""From checked features to what the net says about each task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skmtl.estimators._preprocessing import encode_features
+from skmtl.tasks import TaskOutput
+from skmtl.training import EVALUATION_ROWS, torch_threads
+
+
+def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
+    """Run the net over rows, and turn its outputs into probabilities and numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Features, checked.
+
+    Returns
+    -------
+    list of TaskOutput
+        In the order of the estimator's tasks.
+    """
+    layout = estimator.net_.criterion_.layout
+    by_user: dict[int, TaskOutput] = {}
+    with torch_threads(estimator.n_threads):
+        z = estimator.net_.module_.evaluate(_chunks(encode_features(estimator._preprocess, X)))
+        for group in layout.groups:
+            # Mean over members, then (task, sample, output or class).
+            linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
+            for i, values in enumerate(linked):
+                position = group.tasks.start + i
+                user, columns = layout.order[position], layout.columns[position]
+                by_user[user] = _output(estimator, user, columns, values)
+    return [by_user[i] for i in range(len(by_user))]
+
+
+def _output(estimator: Any, position: int, columns: slice, values: np.ndarray) -> TaskOutput:
+    task, scaler = estimator.tasks_[position], estimator._scaler
+    if not task.has_classes:
+        values = values * scaler.scale_[columns] + scaler.mean_[columns]
+        if not estimator._encoder.labelled_[task.name]:
+            values = np.full_like(values, np.nan)
+    elif task.n_classes < 2:
+        values = np.ones((len(values), task.n_classes))
+    return TaskOutput(task, np.ascontiguousarray(values))
+
+
+def _chunks(X: Any) -> Iterator[Any]:
+    """Cut rows into dense pieces that fit a core's cache."""
+    for start in range(0, X.shape[0], EVALUATION_ROWS):
+        chunk = X[start : start + EVALUATION_ROWS]
+        yield chunk.toarray() if sparse.issparse(chunk) else chunk

@@ -1,0 +1,80 @@
+"""Features -> numbers: what the estimators' ``preprocess`` means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+
+from skmtl.features import FeatureEncoder
+
+
+def fit_preprocessing(preprocess: Any, X: Any, row_weights: np.ndarray) -> Any:
+    """Fit what turns features into numbers, on training rows.
+
+    Parameters
+    ----------
+    preprocess : "auto", None or transformer
+        The estimator's parameter.
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Training rows.
+    row_weights : ndarray of shape (n_samples,)
+        Their weights, for means and scales.
+
+    Returns
+    -------
+    transformer or None
+        Fitted.
+
+    Raises
+    ------
+    ValueError
+        If `preprocess` is none of these.
+    """
+    if preprocess is None or (isinstance(preprocess, str) and getattr(X, "ndim", 2) > 2):
+        return None
+    if isinstance(preprocess, str) and preprocess == "auto":
+        weights = None if (row_weights == 1).all() else row_weights
+        return FeatureEncoder().fit(X, sample_weight=weights)
+    if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
+        return clone(preprocess).fit(X)
+    raise ValueError(
+        "Parameter `preprocess` must be 'auto', None or a transformer. Found "
+        f"`preprocess = {preprocess!r}`."
+    )
+
+
+def encode_features(preprocess: Any, X: Any) -> Any:
+    """Turn features into numbers.
+
+    Parameters
+    ----------
+    preprocess : transformer or None
+        From :func:`fit_preprocessing`.
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Features.
+
+    Returns
+    -------
+    ndarray or sparse matrix of shape (n_samples, ...)
+        Numbers.
+
+    Raises
+    ------
+    ValueError
+        If a column of a frame is not numeric, and nothing makes it so.
+    """
+    encoded = X if preprocess is None else preprocess.transform(X)
+    if sparse.issparse(encoded):
+        return encoded.tocsr()
+    if hasattr(encoded, "columns"):
+        words = [str(c) for c in encoded.columns if encoded[c].dtype.kind not in "biuf"]
+        if words:
+            raise ValueError(
+                f"Columns {words} of X are not numeric, and `preprocess = None` does not encode "
+                "them. Use preprocess='auto' or encode them first."
+            )
+        return encoded.to_numpy(dtype=np.float64)
+    return np.asarray(encoded)

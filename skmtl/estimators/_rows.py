@@ -1,0 +1,175 @@
+"""X, y and weights as they come -> checked rows, and which of them train or judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_consistent_length
+
+from skmtl.estimators._weights import cell_weights, check_sample_weight
+from skmtl.features import read_features
+from skmtl.layers import Seeds
+from skmtl.tasks import TargetEncoder, Targets, Task, stratified_folds
+
+#: "auto" stops early from this many labelled rows on; below, a validation part says little.
+EARLY_STOPPING_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows: features, targets and a weight for each cell.
+
+    Parameters
+    ----------
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Features as they came.
+    targets : Targets
+        Encoded targets.
+    weights : ndarray of shape (n_samples, n_columns)
+        Weights of the cells.
+    row_weights : ndarray of shape (n_samples,)
+        Weights of the rows, for the means and scales of features.
+    """
+
+    X: Any
+    targets: Targets
+    weights: np.ndarray
+    row_weights: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Select rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Which rows.
+
+        Returns
+        -------
+        Rows
+            The selected rows.
+        """
+        X = _safe_indexing(self.X, rows)
+        return Rows(X, self.targets.take(rows), self.weights[rows], self.row_weights[rows])
+
+    def labelled(self) -> Rows:
+        """Leave out rows without any label of positive weight."""
+        keep = (self.weights > 0).any(axis=1)
+        return self if keep.all() else self.take(np.flatnonzero(keep))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.targets)
+
+
+def read_rows(
+    estimator: Any, encoder: TargetEncoder, X: Any, y: Any, sample_weight: Any, *, is_read: bool
+) -> Rows:
+    """Check features, targets and weights.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose features and parameters count.
+    encoder : TargetEncoder
+        Fitted: tasks and classes.
+    X, y, sample_weight : as in `fit`
+        The data.
+    is_read : bool
+        Whether X has been through :func:`skmtl.features.read_features`.
+
+    Returns
+    -------
+    Rows
+        The rows that have a label of positive weight.
+
+    Raises
+    ------
+    ValueError
+        If something is wrong with them, or there is no label at all.
+    """
+    if not is_read:
+        X = read_features(estimator, X, reset=False, allow_nan=estimator.preprocess is not None)
+    targets = encoder.transform(y)
+    check_consistent_length(X, targets.values)
+    by_task = check_sample_weight(sample_weight, len(targets), encoder.tasks_)
+    weights = cell_weights(by_task, estimator.class_weight, targets, encoder)
+    # A label hidden by weight 0 is a missing label: it does not change the row's weight.
+    rows = Rows(X, targets, weights, by_task.max(axis=1)).labelled()
+    if len(rows) == 0:
+        raise ValueError(
+            "y has no label at all: every cell is missing or of weight 0. At least one task "
+            "must have labelled rows."
+        )
+    return rows
+
+
+def named_classes(classes: Any, encoder: TargetEncoder, y: Any) -> dict[str, Any] | None:
+    """Turn what `partial_fit` got as classes into classes by task.
+
+    Parameters
+    ----------
+    classes : None, dict, list or array
+        By task name, or one entry per task, or the classes of the only task.
+    encoder : TargetEncoder
+        Fitted here on `y` to learn the names.
+    y : as in `fit`
+        Targets.
+
+    Returns
+    -------
+    dict of str to sequence, or None
+        Classes by task name.
+
+    Raises
+    ------
+    ValueError
+        If there is not one entry for each task.
+    """
+    if classes is None or isinstance(classes, dict):
+        return classes
+    names = [task.name for task in encoder.fit(y).tasks_]
+    listed = classes if isinstance(classes, list) and len(names) > 1 else [classes]
+    if len(listed) != len(names):
+        raise ValueError(
+            f"Parameter `classes` must have one entry for each of the {len(names)} tasks "
+            f"{names}, or be a dict. Found {len(listed)}."
+        )
+    return dict(zip(names, listed, strict=True))
+
+
+def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seeds) -> Any:
+    """Part off validation rows that keep class shares and label presence of every task.
+
+    Parameters
+    ----------
+    rows : Rows
+        Labelled rows.
+    tasks : tuple of Task
+        Their tasks.
+    fraction : float
+        Share of validation rows.
+    seeds : Seeds
+        Sources of randomness.
+
+    Returns
+    -------
+    train, valid : Rows
+        The two parts.
+
+    Raises
+    ------
+    ValueError
+        If one of them would be empty.
+    """
+    shares = np.array([1 - fraction, fraction])
+    folds = stratified_folds(rows.targets, tasks, shares, seeds.random)
+    if len(np.unique(folds)) < 2:
+        raise ValueError(
+            f"Early stopping needs training and validation rows, but `validation_fraction = "
+            f"{fraction!r}` of {len(rows)} labelled rows leaves one part empty. Change it, pass "
+            "X_val and y_val, or set `early_stopping=False`."
+        )
+    return rows.take(np.flatnonzero(folds == 0)), rows.take(np.flatnonzero(folds == 1))

@@ -1,0 +1,197 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skmtl.features import FeatureEncoder
+
+RANDOM = np.random.default_rng(0)
+NUMBERS = RANDOM.normal(5, 3, size=(50, 3))
+WORDS = pd.DataFrame(
+    {"town": RANDOM.choice(list("abc"), 50), "size": RANDOM.choice(["s", "m"], 50)}
+)
+
+
+def test_by_hand():
+    X = pd.DataFrame({"size": [1.0, None, 3.0], "town": ["a", "b", "a"]})
+    encoded = FeatureEncoder().fit_transform(X)
+    # size with mean 2 and deviation 1, whether it is missing, town a, town b
+    np.testing.assert_allclose(encoded, [[-1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
+    assert encoded.dtype == np.float64
+
+
+def test_numbers_as_the_standard_scaler():
+    expected = StandardScaler().fit_transform(NUMBERS)
+    np.testing.assert_allclose(FeatureEncoder().fit_transform(NUMBERS), expected)
+    np.testing.assert_allclose(FeatureEncoder().fit_transform(pd.DataFrame(NUMBERS)), expected)
+
+
+def test_weights_as_the_standard_scaler():
+    weights = RANDOM.integers(1, 4, 50)
+    expected = StandardScaler().fit(NUMBERS, sample_weight=weights).transform(NUMBERS)
+    encoder = FeatureEncoder().fit(NUMBERS, sample_weight=weights)
+    np.testing.assert_allclose(encoder.transform(NUMBERS), expected)
+
+
+def test_words_as_the_one_hot_encoder():
+    expected = OneHotEncoder(sparse_output=False).fit_transform(WORDS)
+    np.testing.assert_array_equal(FeatureEncoder().fit_transform(WORDS), expected)
+
+
+def test_sparse_is_scaled_and_stays_sparse():
+    X = sparse.csr_array(np.where(NUMBERS > 5, NUMBERS, 0))
+    encoded = FeatureEncoder().fit_transform(X)
+    assert sparse.issparse(encoded)
+    expected = StandardScaler(with_mean=False).fit_transform(X).toarray()
+    np.testing.assert_allclose(encoded.toarray(), expected)
+
+
+def test_numbers_come_first_then_what_is_missing_then_words():
+    X = pd.DataFrame({"w": ["a", "b"], "n": [None, 1.0], "m": [0.0, 2.0]})
+    encoder = FeatureEncoder().fit(X)
+    np.testing.assert_allclose(encoder.transform(X), [[0, -1, 1, 1, 0], [0, 1, 0, 0, 1]])
+    assert encoder.n_features_out_ == 5
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([True, False], [1, -1]),
+        (pd.array([True, False], dtype="boolean"), [1, -1]),
+        (pd.Series([True, False], dtype=object), [1, -1]),
+        (pd.array([4, 2], dtype="Int8"), [1, -1]),
+        (pd.Series([4, 2.0], dtype=object), [1, -1]),
+    ],
+)
+def test_columns_that_are_read_as_numbers(cells, expected):
+    encoded = FeatureEncoder().fit_transform(pd.DataFrame({"c": cells}))
+    np.testing.assert_allclose(encoded[:, 0], expected)
+    assert encoded.shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["a", "b"],
+        pd.Categorical([1, 2]),
+        pd.array(["a", "b"], dtype="string"),
+        pd.Series([1, "b"], dtype=object),
+        pd.Categorical([True, False]),
+    ],
+)
+def test_columns_that_are_read_as_words(cells):
+    encoded = FeatureEncoder().fit_transform(pd.DataFrame({"c": cells}))
+    assert sorted(map(tuple, encoded)) == [(0, 1), (1, 0)]
+
+
+def test_missing_word_is_a_category_of_its_own():
+    X = pd.DataFrame({"w": ["a", None, "a"]})
+    assert FeatureEncoder().fit_transform(X).tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
+def test_unknown_word_is_all_zeros():
+    encoder = FeatureEncoder().fit(pd.DataFrame({"w": ["a", "b"]}))
+    assert encoder.transform(pd.DataFrame({"w": ["c", None]})).tolist() == [[0, 0], [0, 0]]
+
+
+def test_rare_and_unknown_words_share_a_column():
+    X = pd.DataFrame({"w": ["a"] * 5 + ["b"] * 3 + ["c", "d"]})
+    encoder = FeatureEncoder(max_categories=3).fit(X)
+    new = encoder.transform(pd.DataFrame({"w": ["a", "b", "c", "d", "e"]}))
+    assert new.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1]]
+
+
+def test_new_gap_becomes_the_mean():
+    encoder = FeatureEncoder().fit(NUMBERS)
+    new = NUMBERS.copy()
+    new[:5, 1] = np.nan
+    expected = StandardScaler().fit_transform(NUMBERS)
+    expected[:5, 1] = 0
+    np.testing.assert_allclose(encoder.transform(new), expected)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_column_without_a_number_stays_empty(frame):
+    X = NUMBERS.copy()
+    X[:, 1] = np.nan
+    new = X.copy()
+    new[:, 1] = 1e6
+    X, new = (pd.DataFrame(X), pd.DataFrame(new)) if frame else (X, new)
+    encoder = FeatureEncoder().fit(X)
+    encoded = encoder.transform(new)
+    assert encoded.shape == (50, 4)
+    assert (encoded[:, 1] == 0).all()
+    np.testing.assert_array_equal(encoded, encoder.transform(X))
+
+
+def test_column_of_nothing_takes_any_cell_later():
+    encoder = FeatureEncoder().fit(pd.DataFrame({"c": pd.Series([None, None], dtype=object)}))
+    for cells in (["a", "b"], [1.5, 2.5], [None, pd.Timestamp("2024")]):
+        assert encoder.transform(pd.DataFrame({"c": cells})).shape == (2, 1)
+
+
+def test_dates_become_seven_numbers_and_durations_one():
+    when = pd.Series(pd.date_range("2024-01-01", periods=9, freq="5h"))
+    assert FeatureEncoder().fit_transform(pd.DataFrame({"d": when})).shape == (9, 7)
+    assert FeatureEncoder().fit_transform(pd.DataFrame({"d": when - when[0]})).shape == (9, 1)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda when: when.astype(object),
+        lambda when: when.dt.to_period("h"),
+        lambda when: when.astype("timestamp[us][pyarrow]"),
+        lambda when: when.dt.tz_localize("UTC"),
+    ],
+    ids=["objects", "period", "arrow", "zoned"],
+)
+def test_dates_of_any_type_are_encoded_alike(convert):
+    when = pd.Series(pd.date_range("2024-01-01", periods=9, freq="5h"))
+    encoder = FeatureEncoder().fit(pd.DataFrame({"d": when}))
+    expected = encoder.transform(pd.DataFrame({"d": when}))
+    other = pd.DataFrame({"d": convert(when)})
+    np.testing.assert_allclose(encoder.transform(other), expected, atol=1e-12)
+    np.testing.assert_allclose(FeatureEncoder().fit_transform(other), expected, atol=1e-12)
+
+
+def test_sparse_rows_for_an_encoder_of_dense_ones():
+    encoder = FeatureEncoder().fit(NUMBERS)
+    np.testing.assert_allclose(
+        encoder.transform(sparse.csr_array(NUMBERS)), encoder.transform(NUMBERS)
+    )
+
+
+def test_input_is_not_changed():
+    X = pd.DataFrame({"n": [1.0, np.nan], "w": ["a", None], "d": pd.to_datetime(["2024", None])})
+    before = X.copy(deep=True)
+    FeatureEncoder().fit_transform(X)
+    pd.testing.assert_frame_equal(X, before)
+    array = NUMBERS.copy()
+    FeatureEncoder().fit_transform(array)
+    np.testing.assert_array_equal(array, NUMBERS)
+
+
+def test_clone_is_not_fitted():
+    encoder = FeatureEncoder(max_categories=7).fit(NUMBERS)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        clone(encoder).transform(NUMBERS)
+    assert clone(encoder).max_categories == 7
+
+
+@pytest.mark.parametrize(
+    ("fitted", "later", "message"),
+    [
+        ([1.0, 2.0], ["x", "y"], "Column 'c' of X held numbers in fit. Found .* such as 'x'"),
+        ([1.0, 2.0], pd.to_datetime(["2024", None]), "held numbers in fit. Found datetime64"),
+        (pd.to_datetime(["2024", None]), [1.0, 2.0], "held dates in fit. Found float64"),
+        (pd.to_timedelta(["1D", None]), ["x", "y"], "held durations in fit. Found .* such as 'x'"),
+    ],
+)
+def test_column_of_another_kind_is_an_error(fitted, later, message):
+    encoder = FeatureEncoder().fit(pd.DataFrame({"c": fitted}))
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(pd.DataFrame({"c": later}))

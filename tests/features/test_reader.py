@@ -1,0 +1,142 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from skmtl.features import read_features
+
+X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+
+
+def read(data, *, allow_nan=True, estimator=None):
+    return read_features(estimator or BaseEstimator(), data, reset=True, allow_nan=allow_nan)
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (X, "f8"),
+        (X.astype("f4"), "f4"),
+        (X.astype("f2"), "f8"),
+        (X.astype(int), "f8"),
+        (X > 2, "f8"),
+        (X.tolist(), "f8"),
+        (X.astype(object), "f8"),
+        (torch.tensor(X), "f8"),
+        (torch.tensor(X).float(), "f4"),
+        (torch.tensor(X).bfloat16(), "f4"),
+    ],
+)
+def test_numbers_become_a_float_array(data, dtype):
+    estimator = BaseEstimator()
+    read_ = read(data, estimator=estimator)
+    assert isinstance(read_, np.ndarray)
+    assert read_.dtype == dtype
+    np.testing.assert_array_equal(
+        read_, np.asarray(data, dtype=float) if not torch.is_tensor(data) else X
+    )
+    assert estimator.n_features_in_ == 2
+    assert not hasattr(estimator, "feature_names_in_")
+
+
+def test_frame_stays_a_frame_with_names():
+    estimator = BaseEstimator()
+    frame = read(pl.DataFrame({"a": [1, 2], "b": ["x", None]}), estimator=estimator)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["b"].isna().tolist() == [False, True]
+    assert estimator.feature_names_in_.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array([[1.5, "a"], [2.5, None]], dtype=object),
+        [[1.5, "a"], [2.5, None]],
+        np.array([["1", "a"], ["2", "b"]]),
+    ],
+    ids=["objects", "rows", "strings"],
+)
+def test_words_in_an_array_make_it_a_frame(data):
+    frame = read(data)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.shape == (2, 2)
+    assert frame[1].iloc[0] == "a"
+
+
+def test_numbers_beside_words_stay_numbers():
+    frame = read(np.array([[1.5, "a"], [None, "b"]], dtype=object))
+    assert frame[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_sparse_becomes_csr(form):
+    data = sparse.coo_array(X).asformat(form)
+    read_ = read(data)
+    assert read_.format == "csr"
+    np.testing.assert_array_equal(read_.toarray(), X)
+
+
+def test_arrays_of_more_axes_stay_as_they_are():
+    images = np.zeros((4, 3, 5, 5), dtype="f4")
+    assert read(images).shape == (4, 3, 5, 5)
+
+
+def test_masked_cells_are_missing():
+    np.testing.assert_array_equal(read(np.ma.array(X, mask=X > 5)), [[1, 2], [3, 4], [5, np.nan]])
+    whole = read(np.ma.array(X))
+    assert type(whole) is np.ndarray
+    np.testing.assert_array_equal(whole, X)
+    words = np.ma.array(np.array([["a"], ["b"]], dtype=object), mask=[[True], [False]])
+    assert read(words)[0].isna().tolist() == [True, False]
+
+
+def test_sparse_columns_become_dense_and_others_stay():
+    frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(X), columns=["a", "b"])
+    dense = read(frame.assign(w=["x", "y", "z"]))
+    assert [str(dtype) for dtype in dense.dtypes] == ["float64", "float64", "str"]
+    np.testing.assert_array_equal(dense[["a", "b"]], X)
+
+
+def test_names_are_checked_after_fit():
+    estimator = BaseEstimator()
+    read(pd.DataFrame(X, columns=["a", "b"]), estimator=estimator)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        read_features(estimator, pd.DataFrame(X, columns=["b", "a"]), reset=False, allow_nan=True)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        read_features(estimator, X, reset=False, allow_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pd.DataFrame({"a": [1.0, np.inf]}), "Column 'a' of X contains infinity, in 1 rows"),
+        (pd.DataFrame({"a": [1j, 2j]}), "Complex data not supported: column 'a' of X"),
+        (pd.DataFrame(X, columns=["a", "a"]), r"different names. Found twice: \['a'\]"),
+        (pd.DataFrame(index=range(3)), r"at least one column. Found shape \(3, 0\)"),
+        (pd.DataFrame({"a": []}), r"at least one row. Found shape \(0, 1\)"),
+        (np.array([[np.inf]]), "Input X contains infinity"),
+        (np.array([[1j]]), "Complex data not supported"),
+        (np.zeros(3), "Expected 2D array, got 1D array"),
+        (np.zeros((0, 3)), r"Found array with 0 sample\(s\)"),
+        (sparse.csr_array([[np.nan]]), "Input X contains NaN"),
+    ],
+)
+def test_what_is_no_table_of_features_is_an_error(data, message):
+    with pytest.raises(ValueError, match=message):
+        read(data)
+
+
+def test_missing_values_are_an_error_where_nothing_fills_them():
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": [1.0, 2.0], "c": ["x", None]})
+    with pytest.raises(ValueError, match=r"contains NaN, in columns \['a', 'c'\].*'auto'"):
+        read(frame, allow_nan=False)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        read(frame[["a", "b"]].to_numpy(), allow_nan=False)
+
+
+def test_lazy_frame_is_an_error():
+    with pytest.raises(TypeError, match="X is a lazy frame"):
+        read(pl.LazyFrame({"a": [1]}))

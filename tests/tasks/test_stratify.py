@@ -1,0 +1,151 @@
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import KFold
+
+from skmtl.tasks import TargetEncoder, Targets, Task, stratified_folds
+from skmtl.tasks._stratify import N_BINS
+
+BINARY = Task("k", "binary", classes=[0, 1])
+
+
+def folds_of(targets, tasks, shares, seed=0):
+    return stratified_folds(targets, tasks, np.asarray(shares), np.random.RandomState(seed))
+
+
+def codes(values):
+    values = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    mask = ~np.isnan(values)
+    return Targets(np.where(mask, values, 0.0), mask)
+
+
+def strata(targets, tasks):
+    """Class shares and label presence, written down anew: a column per thing to spread."""
+    columns, start = [], 0
+    for task in tasks:
+        mask = targets.mask[:, start : start + task.n_columns].any(axis=1)
+        columns.append(mask)
+        if task.has_classes:
+            columns += [mask & (targets.values[:, start] == k) for k in range(task.n_classes)]
+        start += task.n_columns
+    return np.column_stack(columns)
+
+
+def largest_deviation(targets, tasks, folds, n_folds):
+    """Rows by which a fold misses the ideal count of a class or of labels, at most."""
+    given = strata(targets, tasks)
+    return max(
+        np.abs(given[folds == k].sum(0) - given.sum(0) / n_folds).max() for k in range(n_folds)
+    )
+
+
+def plain_folds(n, n_folds, seed):
+    folds = np.empty(n, dtype=int)
+    splitter = KFold(n_folds, shuffle=True, random_state=seed)
+    for fold, (_, rows) in enumerate(splitter.split(np.empty(n))):
+        folds[rows] = fold
+    return folds
+
+
+def test_each_class_is_dealt_out_evenly_by_hand():
+    targets = codes([0] * 6 + [1] * 4)
+    folds = folds_of(targets, (BINARY,), [0.5, 0.5])
+    assert np.bincount(folds[:6]).tolist() == [3, 3]
+    assert np.bincount(folds[6:]).tolist() == [2, 2]
+
+
+def test_missing_labels_are_dealt_out_evenly():
+    targets = codes([0, 1, np.nan, np.nan] * 5)
+    folds = folds_of(targets, (BINARY,), [0.2] * 5)
+    assert np.bincount(folds).tolist() == [4] * 5
+    assert np.bincount(folds[~targets.mask[:, 0]]).tolist() == [2] * 5
+
+
+def test_quantile_bins_of_a_regression_are_dealt_out_evenly():
+    values = np.random.default_rng(0).lognormal(size=100)
+    folds = folds_of(codes(values), (Task("size", "regression"),), [0.25] * 4)
+    bins = np.argsort(np.argsort(values)) // (100 // N_BINS)
+    assert np.bincount(bins * 4 + folds).tolist() == [5] * 4 * N_BINS
+
+
+def test_shares_may_differ():
+    targets = codes([0, 1] * 50)
+    folds = folds_of(targets, (BINARY,), [0.9, 0.1])
+    assert np.bincount(folds).tolist() == [90, 10]
+    assert np.bincount(folds[::2]).tolist() == [45, 5]
+
+
+def test_class_of_one_row_and_folds_without_it():
+    folds = folds_of(codes([0] * 9 + [1]), (BINARY,), [0.2] * 5)
+    assert np.bincount(folds).tolist() == [2] * 5
+
+
+def test_constant_and_unlabelled_tasks_are_no_obstacle():
+    tasks = (Task("flat", "regression"), Task("void", "regression"), BINARY)
+    values = np.column_stack([np.full(20, 3.0), np.full(20, np.nan), np.arange(20) % 2])
+    folds = folds_of(codes(values), tasks, [0.5, 0.5])
+    assert np.bincount(folds[::2]).tolist() == [5, 5]
+    assert np.bincount(folds[1::2]).tolist() == [5, 5]
+
+
+def test_vector_valued_task_counts_as_one():
+    tasks = (Task("box", "regression", columns=["x", "y"]), BINARY)
+    values = np.column_stack([np.zeros(8), np.arange(8), np.arange(8) % 2])
+    folds = folds_of(codes(values), tasks, [0.5, 0.5])
+    assert np.bincount(folds[::2]).tolist() == [2, 2]
+
+
+def test_seed_decides_and_the_global_generator_is_left_alone():
+    targets = codes(np.random.default_rng(0).integers(0, 2, 60))
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, again = (folds_of(targets, (BINARY,), [0.5, 0.5], seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != folds_of(targets, (BINARY,), [0.5, 0.5], seed=4)).any()
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_neighbours_do_not_stay_together():
+    folds = folds_of(codes([0] * 1000), (Task("k", "binary", classes=[0]),), [0.5, 0.5])
+    assert 400 < (folds[1:] != folds[:-1]).sum() < 600
+
+
+#: Rows by which the worst class of the worst fold may miss the ideal: cal500 has 174 labels
+#: on 502 rows, so that no assignment meets them all.
+REAL = {"storms": 1.5, "tox21": 2, "automobile": 2, "flags": 2, "penguins": 2, "cal500": 9}
+
+
+@pytest.mark.parametrize(("name", "limit"), REAL.items())
+def test_real_sets_are_spread_better_than_by_plain_folds(shared_data, name, limit):
+    catalog = json.loads((shared_data / "catalog.json").read_text())
+    entry = next(entry for entry in catalog["datasets"] if entry["name"] == name)
+    kinds = {task["column"]: task["kind"] for task in entry["tasks"]}
+    path = shared_data / entry["file"]
+    read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+    encoder = TargetEncoder(kinds).fit(y := read(path)[list(kinds)])
+    targets = encoder.transform(y)
+    for seed in range(3):
+        folds = folds_of(targets, encoder.tasks_, [0.2] * 5, seed)
+        ours = largest_deviation(targets, encoder.tasks_, folds, 5)
+        plain = largest_deviation(targets, encoder.tasks_, plain_folds(len(y), 5, seed), 5)
+        assert ours <= limit
+        assert ours < plain
+        assert np.ptp(np.bincount(folds)) <= 2
+
+
+def test_many_unrelated_tasks_on_many_rows_are_spread_evenly_and_fast():
+    random = np.random.default_rng(0)
+    n = 50_000
+    values = np.column_stack([random.normal(size=(n, 5)), random.integers(0, 4, size=(n, 5))])
+    values[random.random(values.shape) < 0.2] = np.nan
+    tasks = (
+        *(Task(f"r{i}", "regression") for i in range(5)),
+        *(Task(f"c{i}", "multiclass", classes=range(4)) for i in range(5)),
+    )
+    start = time.perf_counter()
+    folds = folds_of(codes(values), tasks, [0.2] * 5)
+    assert time.perf_counter() - start < 5  # 0.4 s on an idle core
+    assert largest_deviation(codes(values), tasks, folds, 5) <= 2.5
+    assert largest_deviation(codes(values), tasks, plain_folds(n, 5, 0), 5) > 40

@@ -1,0 +1,631 @@
+"""What every strategy keeps to, whatever it does.
+
+The tables come from what the packages export and from ``cls.test_params()``: a new file is tested
+once its package imports it.
+"""
+
+import copy
+import inspect
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from skmtl._strategy import resolve, strategies
+from skmtl.heads import Head, HeadSpec, Layout
+from skmtl.layers import Seeds
+from skmtl.penalties import Penalty
+from skmtl.sharing import Sharing
+from skmtl.tasks import KINDS
+from skmtl.training import BatchIterator, NetworkSpec, Objective
+from skmtl.trunks import Trunk
+from skmtl.weighting import Fixed, Weighting, WeightingModule
+from tests.oracle import MIXED, Table, rows_of
+
+AXES = (Sharing, Trunk, Head, Weighting, Penalty)
+
+
+def cases(base):
+    """Each strategy of an axis with each of its parameter sets."""
+    return [
+        pytest.param(cls, params, id=f"{cls.alias}-{i}")
+        for cls in strategies(base).values()
+        for i, params in enumerate(cls.test_params())
+    ]
+
+
+EVERY = [
+    pytest.param(base, *case.values, id=f"{base.__name__}-{case.id}")
+    for base in AXES
+    for case in cases(base)
+]
+#: The cross product of trunks and sharing schemes.
+PAIRS = [
+    pytest.param(
+        sharing.values[0](**sharing.values[1]),
+        trunk.values[0](**trunk.values[1]),
+        id=f"{trunk.id}-{sharing.id}",
+    )
+    for trunk in cases(Trunk)
+    for sharing in cases(Sharing)
+]
+every_strategy = pytest.mark.parametrize(("base", "cls", "params"), EVERY)
+every_pair = pytest.mark.parametrize(("sharing", "trunk"), PAIRS)
+each_number_of_members = pytest.mark.parametrize("n_members", [1, 3])
+
+
+# ------------------------------------------------------------------------------------------------
+# Strategies as scikit-learn objects
+# ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", AXES)
+def test_each_axis_has_strategies(base):
+    assert strategies(base)
+    assert all(cls.test_params() for cls in strategies(base).values())
+    with pytest.raises(TypeError, match="abstract"):
+        base()
+
+
+@every_strategy
+def test_parameters_are_stored_and_come_back(base, cls, params):
+    strategy = cls(**params)
+    for name, value in params.items():
+        assert getattr(strategy, name) is value
+    assert set(params) <= set(strategy.get_params(deep=False))
+    twin = cls(**strategy.get_params(deep=False))
+    assert twin.get_params() == strategy.get_params()
+    assert strategy.set_params(**params) is strategy
+
+
+@every_strategy
+def test_clone(base, cls, params):
+    strategy = cls(**params)
+    twin = clone(strategy)
+    assert twin is not strategy
+    assert type(twin) is cls
+    assert twin.get_params() == strategy.get_params()
+
+
+@every_strategy
+def test_repr_shows_what_differs_from_the_defaults(base, cls, params):
+    text = repr(cls(**params))
+    assert text.startswith(f"{cls.__name__}(")
+    for name, value in params.items():
+        if value != inspect.signature(cls).parameters[name].default:
+            assert f"{name}=" in text
+
+
+@every_strategy
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_pickle_and_deepcopy(base, cls, params, duplicate):
+    strategy = cls(**params)
+    twin = duplicate(strategy)
+    assert type(twin) is cls
+    assert twin.get_params() == strategy.get_params()
+
+
+@every_strategy
+def test_alias(base, cls, params):
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", cls.alias)
+    strategy = resolve(cls.alias, base, "choice", **params)
+    assert type(strategy) is cls
+    assert strategy.get_params() == cls(**params).get_params()
+    needed = [name for name, p in inspect.signature(cls).parameters.items() if p.default is p.empty]
+    if needed:
+        with pytest.raises(ValueError, match=f"needs `{needed[0]}`"):
+            resolve(cls.alias, base, "choice")
+    else:
+        assert type(resolve(cls.alias, base, "choice")) is cls
+
+
+# ------------------------------------------------------------------------------------------------
+# Trunks and sharing schemes in a network
+# ------------------------------------------------------------------------------------------------
+
+
+def build(sharing, trunk, specs=MIXED, n_members=1, *, seed=0, heads=(3,), device="cpu"):
+    spec = NetworkSpec(sharing, trunk, heads, "silu")
+    seeds = Seeds.spawn(np.random.RandomState(seed))
+    network = spec.build(trunk.test_input_shape, Layout.of(specs), seeds, n_members)
+    return network.to(device=device, dtype=torch.float64)
+
+
+def batch_of(table, trunk, device="cpu", layout=None):
+    """The whole table as one batch."""
+    n_features = int(np.prod(trunk.test_input_shape))
+    x = np.random.default_rng(1).normal(size=(len(table.x), n_features))
+    data = table.pack(layout, x=x.reshape(-1, *trunk.test_input_shape), device=device)
+    return next(iter(BatchIterator(data, len(data))))
+
+
+def objective_of(layout, n_members=1, device="cpu", weights=None):
+    weighting = Fixed(weights).build(layout.names, n_members)
+    return Objective(layout, weighting).to(device=device, dtype=torch.float64)
+
+
+def losses_of(network, batch, device="cpu"):
+    """Losses by task (member, task), with their graph."""
+    layout = network.heads.layout
+    objective = objective_of(layout, network.heads.n_members, device)
+    return objective.task_losses(network(batch.x), batch.targets)
+
+
+def gradients_of(network, total):
+    """Gradients by parameter; zeros where a parameter is not part of `total`."""
+    named = dict(network.named_parameters())
+    found = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+    return {
+        name: torch.zeros_like(p) if g is None else g
+        for (name, p), g in zip(named.items(), found, strict=True)
+    }
+
+
+@every_pair
+@each_number_of_members
+def test_shapes(sharing, trunk, n_members, device):
+    network = build(sharing, trunk, n_members=n_members, device=device)
+    layout = network.heads.layout
+    x = batch_of(Table.made(n=6), trunk, device).x
+    h = network.body(x)
+    assert h.shape[0] == n_members
+    assert h.shape[1] in {1, layout.n_tasks}
+    assert h.shape[2:] == (6, network.body.out_features)
+    assert network(x).shape == (n_members, layout.n_rows, 6)
+    assert hasattr(network.body, "trunk")
+
+
+@pytest.mark.parametrize(("cls", "params"), cases(Trunk))
+@pytest.mark.parametrize("n_copies", [1, 3])
+@pytest.mark.parametrize("own_input", [False, True])
+def test_trunks_take_one_input_for_all_or_one_for_each(cls, params, n_copies, own_input):
+    module = cls(**params).build(
+        cls.test_input_shape, n_copies, Seeds.spawn(np.random.RandomState(0))
+    )
+    module.eval()
+    x = torch.randn(n_copies, 6, *cls.test_input_shape)
+    h = module(x) if own_input else module(x[0])
+    assert h.shape == (n_copies, 6, module.out_features)
+    if not own_input:
+        same = module(x[:1].expand(n_copies, *x.shape[1:]))
+        torch.testing.assert_close(h, same, rtol=0, atol=1e-5)
+
+
+@every_pair
+@each_number_of_members
+def test_a_gradient_reaches_every_parameter(sharing, trunk, n_members, device):
+    network = build(sharing, trunk, n_members=n_members, device=device)
+    batch = batch_of(Table.made(), trunk, device)
+    losses = losses_of(network, batch, device)
+    gradients = gradients_of(network, losses.sum())
+    for name, gradient in gradients.items():
+        assert torch.isfinite(gradient).all(), name
+        members = gradient.reshape(n_members, -1) if len(gradient) % n_members == 0 else gradient
+        assert (members != 0).flatten(1).any(1).all() if members.dim() > 1 else members.any(), name
+
+
+@every_pair
+def test_a_batch_of_one(sharing, trunk, device):
+    network = build(sharing, trunk, device=device)
+    batch = batch_of(Table.made(n=1, missing=0.0), trunk, device)
+    losses = losses_of(network, batch, device)
+    assert torch.isfinite(losses).all()
+    assert all(torch.isfinite(g).all() for g in gradients_of(network, losses.sum()).values())
+
+
+@every_pair
+def test_a_prediction_does_not_depend_on_the_rows_beside_it(sharing, trunk, device):
+    network = build(sharing, trunk, device=device).eval()
+    x = batch_of(Table.made(n=5), trunk, device).x
+    together = network(x)
+    for i in range(5):
+        alone = network(x[i : i + 1])
+        torch.testing.assert_close(alone[..., 0], together[..., i], rtol=0, atol=1e-12)
+
+
+@every_pair
+@each_number_of_members
+@pytest.mark.parametrize("spec", MIXED[:4], ids=lambda spec: spec.name)
+def test_one_task(sharing, trunk, n_members, spec, device):
+    network = build(sharing, trunk, [spec], n_members, device=device)
+    batch = batch_of(Table.made([spec]), trunk, device)
+    losses = losses_of(network, batch, device)
+    assert losses.shape == (n_members, 1)
+    assert (losses > 0).all()
+    for name, gradient in gradients_of(network, losses.sum()).items():
+        assert torch.isfinite(gradient).all(), name
+        assert gradient.any(), name
+
+
+@every_pair
+@pytest.mark.parametrize("absent", ["price", "box", "sold", "colour"])
+def test_a_task_without_a_label_in_the_batch(sharing, trunk, absent, device):
+    table = Table.made(missing=0.2)
+    network = build(sharing, trunk, device=device).eval()
+    layout = network.heads.layout
+    task = layout.names.index(absent)
+    others = [t for t in range(layout.n_tasks) if t != task]
+    present, without = (
+        batch_of(t, trunk, device) for t in (table, table.without_labels_of(absent))
+    )
+    assert without.targets.present.tolist() == [name != absent for name in layout.names]
+
+    before, after = losses_of(network, present, device), losses_of(network, without, device)
+    assert (after[:, task] == 0).all()
+    assert (before[:, task] > 0).all()
+    assert torch.equal(after[:, others], before[:, others])
+
+    rest = gradients_of(network, before[:, others].sum())
+    found = gradients_of(network, after.sum())
+    for name, gradient in found.items():
+        assert torch.isfinite(gradient).all(), name
+        torch.testing.assert_close(gradient, rest[name], rtol=0, atol=1e-13)
+
+
+@every_pair
+def test_no_label_at_all(sharing, trunk, device):
+    network = build(sharing, trunk, device=device)
+    losses = losses_of(network, batch_of(Table.made(missing=1.0), trunk, device), device)
+    assert (losses == 0).all()
+    assert not any(g.any() for g in gradients_of(network, losses.sum()).values())
+
+
+#: Eleven tasks, a number that is nobody's width: an axis of that size is a task axis.
+ELEVEN = (
+    *MIXED,
+    HeadSpec("year", "regression", 1, 0),
+    HeadSpec("used", "binary", 1, 2),
+    HeadSpec("fuel", "multiclass", 1, 3),
+    HeadSpec("place", "regression", 2, 0),
+)
+
+
+def permuted_state(state, source, target):
+    """Weights of a network with the tasks `source`, for one with the same tasks in other order."""
+    n = source.n_tasks
+    order = [source.names.index(name) for name in target.names]
+    copies = {int(i) for key in state for i in re.findall(r"\.copies\.(\d+)\.", key)}
+    permuted = {}
+    for name, tensor in state.items():
+        if name.startswith("heads.output."):
+            rows = np.concatenate([rows_of(source, task) for task in target.names])
+            permuted[name] = tensor[..., rows]
+            continue
+        moved = tensor
+        for axis in range(tensor.dim()):
+            if tensor.shape[axis] == n:
+                moved = moved.index_select(axis, torch.tensor(order, device=tensor.device))
+        key = name
+        if len(copies) == n:
+            key = re.sub(r"\.copies\.(\d+)\.", lambda m: f".copies.{order.index(int(m[1]))}.", name)
+        permuted[key] = moved
+    return permuted
+
+
+@every_pair
+@pytest.mark.parametrize("seed", [0, 1])
+def test_permuted_tasks_give_permuted_results(sharing, trunk, seed, device):
+    order = np.random.default_rng(seed).permutation(len(ELEVEN))
+    table = Table.made(ELEVEN)
+    columns = np.concatenate(
+        [np.arange(table.values.shape[1])[table.columns(ELEVEN[i].name)] for i in order]
+    )
+    moved = Table(
+        tuple(ELEVEN[i] for i in order),
+        table.x,
+        table.values[:, columns],
+        table.weights[:, columns],
+    )
+    first = build(sharing, trunk, table.specs, device=device).eval()
+    second = build(sharing, trunk, moved.specs, seed=1, device=device).eval()
+    a, b = first.heads.layout, second.heads.layout
+    assert a.names != b.names
+    second.load_state_dict(permuted_state(first.state_dict(), a, b))
+
+    batches = [batch_of(t, trunk, device) for t in (table, moved)]
+    z, z_moved = first(batches[0].x), second(batches[1].x)
+    for name in a.names:
+        ours, theirs = z_moved[:, rows_of(b, name)], z[:, rows_of(a, name)]
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    losses, losses_moved = (
+        losses_of(n, batch, device) for n, batch in zip((first, second), batches, strict=True)
+    )
+    order_of_names = [a.names.index(name) for name in b.names]
+    torch.testing.assert_close(losses_moved, losses[:, order_of_names], rtol=0, atol=1e-12)
+
+
+def member_of(tensors, one, member):
+    """Cut one member's tensors out of those of many: stacked first axes, and lists of copies."""
+    n_copies = len({i for key in one for i in re.findall(r"\.copies\.(\d+)\.", key)})
+    cut = {}
+    for name, like in one.items():
+        found = re.search(r"\.copies\.(\d+)\.", name)
+        if found:
+            copy_ = member * n_copies + int(found[1])
+            cut[name] = tensors[name.replace(found[0], f".copies.{copy_}.")]
+        else:
+            cut[name] = tensors[name][member * len(like) : (member + 1) * len(like)]
+        assert cut[name].shape == like.shape, name
+    return cut
+
+
+@every_pair
+@pytest.mark.parametrize("heads", [(), (3,)], ids=["plain_heads", "hidden_heads"])
+def test_many_members_at_once_equal_one_by_one(sharing, trunk, heads, device):
+    n_members = 3
+    many = build(sharing, trunk, n_members=n_members, heads=heads, device=device).eval()
+    batch = batch_of(Table.made(), trunk, device)
+    z, losses = many(batch.x), losses_of(many, batch, device)
+    gradients = gradients_of(many, losses.sum())
+    state = many.state_dict()
+    for member in range(n_members):
+        one = build(sharing, trunk, seed=9, heads=heads, device=device).eval()
+        one.load_state_dict(member_of(state, one.state_dict(), member))
+        torch.testing.assert_close(one(batch.x)[0], z[member], rtol=0, atol=1e-12)
+        alone = losses_of(one, batch, device)
+        torch.testing.assert_close(alone[0], losses[member], rtol=0, atol=1e-12)
+        ours = gradients_of(one, alone.sum())
+        theirs = member_of(gradients, ours, member)
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12)
+
+
+@every_pair
+def test_members_start_from_weights_of_their_own(sharing, trunk):
+    network = build(sharing, trunk, n_members=2).eval()
+    z = network(batch_of(Table.made(), trunk).x)
+    assert not torch.isclose(z[0], z[1]).all(-1).any()
+
+
+@every_pair
+def test_the_same_seed_gives_the_same_network_and_the_global_generator_stays(sharing, trunk):
+    before = torch.random.get_rng_state()
+    x = batch_of(Table.made(), trunk).x
+    first, again, other = (build(sharing, trunk, seed=seed).train() for seed in (0, 0, 1))
+    for _ in range(2):  # with the masks of dropout
+        z = first(x)
+        assert torch.equal(z, again(x))
+        assert not torch.equal(z, other(x))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@every_pair
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
+def test_networks_can_be_copied(sharing, trunk, duplicate):
+    x = batch_of(Table.made(), trunk).x
+    network = build(sharing, trunk)
+    network(x)
+    twin = duplicate(network)
+    assert torch.equal(network(x), twin(x))
+
+
+@every_pair
+def test_parts_of_the_network_make_up_the_whole(sharing, trunk):
+    network = build(sharing, trunk, n_members=2)
+    parts = {
+        part: {id(p) for p in network.weights(part)}
+        for part in ("all", "input", "trunk", "sharing", "heads")
+    }
+    biases = {id(p) for n, p in network.named_parameters() if n.split(".")[-1] == "bias"}
+    assert parts["all"] == {id(p) for p in network.parameters()} - biases
+    assert parts["all"] == parts["trunk"] | parts["sharing"] | parts["heads"]
+    assert sum(len(parts[part]) for part in ("trunk", "sharing", "heads")) == len(parts["all"])
+    assert parts["input"] <= parts["trunk"]
+    assert bool(parts["input"]) == bool(parts["trunk"])
+    assert parts["heads"]
+
+
+# ------------------------------------------------------------------------------------------------
+# Heads
+# ------------------------------------------------------------------------------------------------
+
+
+def head_case(head, n_columns, n_samples=7):
+    """Outputs of two members and two tasks, targets and weights; 0 and 1 are labels of any kind."""
+    n_outputs = head.n_outputs(n_columns, 2 if KINDS[head.alias].has_classes else 0)
+    labels = torch.randint(2, (2, n_samples, n_columns)).double()
+    labels[:, :2] = torch.tensor([[0.0], [1.0]])
+    y = torch.stack([head.encode(task, n_outputs).T for task in labels])
+    w = torch.rand(2, n_outputs if head.weight_per_output else 1, n_samples).double() + 0.5
+    w[:, :, 3] = 0.0
+    return torch.randn(2, 2, n_outputs, n_samples, dtype=torch.float64), y, w
+
+
+def columns_of(cls):
+    return (1, 3) if KINDS[cls.alias].many_columns else (1,)
+
+
+HEADS = [
+    pytest.param(case.values[0](**case.values[1]), n, id=f"{case.id}-{n}")
+    for case in cases(Head)
+    for n in columns_of(case.values[0])
+]
+every_head = pytest.mark.parametrize(("head", "n_columns"), HEADS)
+
+
+def test_each_kind_of_task_has_a_head():
+    assert set(strategies(Head)) == set(KINDS)
+
+
+@every_head
+def test_the_gradient_of_a_head_is_the_difference_quotient(head, n_columns):
+    z, y, w = head_case(head, n_columns)
+    losses, gradients = head.loss_and_gradient(z.clone(), y.clone(), w.clone())
+    assert losses.shape == z.shape[:2]
+    assert gradients.shape == z.shape
+    step = 1e-6
+    for index in np.ndindex(*z.shape):
+        up, down = z.clone(), z.clone()
+        up[index] += step
+        down[index] -= step
+        rise = head.loss_and_gradient(up, y, w)[0] - head.loss_and_gradient(down, y, w)[0]
+        expected = torch.zeros_like(losses)
+        expected[index[:2]] = gradients[index]  # no other task, no other member
+        torch.testing.assert_close(rise / (2 * step), expected, rtol=0, atol=1e-7)
+
+
+@every_head
+def test_the_loss_of_a_head_is_linear_in_the_weights(head, n_columns):
+    z, y, w = head_case(head, n_columns)
+    one, gradient = head.loss_and_gradient(z.clone(), y, w)
+    three, tripled = head.loss_and_gradient(z.clone(), y, 3 * w)
+    torch.testing.assert_close(three, 3 * one)
+    torch.testing.assert_close(tripled, 3 * gradient)
+    nothing, none = head.loss_and_gradient(z.clone(), y, 0 * w)
+    assert not nothing.any()
+    assert not none.any()
+    assert not gradient[..., 3].any()  # no label there
+
+
+@every_head
+def test_labels_of_weight_zero_are_never_read(head, n_columns):
+    z, y, w = head_case(head, n_columns)
+    changed = y.clone()
+    changed[..., 3] = 1.0 - changed[..., 3]
+    for ours, theirs in zip(
+        head.loss_and_gradient(z.clone(), y, w),
+        head.loss_and_gradient(z.clone(), changed, w),
+        strict=True,
+    ):
+        assert torch.equal(ours, theirs)
+
+
+@every_head
+def test_one_weight_for_all_rows_equals_that_weight_in_each(head, n_columns):
+    z, y, w = head_case(head, n_columns)
+    short = w[..., :1]
+    for ours, theirs in zip(
+        head.loss_and_gradient(z.clone(), y, short),
+        head.loss_and_gradient(z.clone(), y, short.expand_as(w).clone()),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@every_head
+@pytest.mark.parametrize("size", [-1e4, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_outputs_stay_finite(head, n_columns, size, dtype):
+    z, y, w = (tensor.to(dtype) for tensor in head_case(head, n_columns))
+    z = torch.full_like(z, -size)
+    z[..., ::2] = size
+    z[:, :, :1] *= -1
+    for tensor in (*head.loss_and_gradient(z.clone(), y, w), head.link(z)):
+        assert torch.isfinite(tensor).all()
+
+
+@every_head
+def test_links(head, n_columns):
+    z, _, _ = head_case(head, n_columns)
+    predicted = head.link(z)
+    assert predicted.shape[:2] == z.shape[:2]
+    assert predicted.shape[-1] == z.shape[-1]
+    if KINDS[head.alias].has_classes:
+        torch.testing.assert_close(predicted.sum(-2), torch.ones_like(predicted[..., 0, :]))
+        assert (predicted > 0).all()
+    torch.testing.assert_close(head.link(z[1, 0]), predicted[1, 0])  # any axes before
+
+
+@every_head
+def test_no_small_step_beats_the_null_outputs(head, n_columns):
+    z, y, w = head_case(head, n_columns)
+    null = head.null_outputs(y, w)
+    assert null.shape == (2, z.shape[2], 1)
+    best = head.loss_and_gradient(null.expand(y.shape).unsqueeze(0).clone(), y, w)[0]
+    for _ in range(20):
+        moved = (null + 0.05 * torch.randn_like(null)).expand(y.shape).unsqueeze(0).clone()
+        assert (head.loss_and_gradient(moved, y, w)[0] >= best - 1e-6).all()
+
+
+# ------------------------------------------------------------------------------------------------
+# Weightings and penalties
+# ------------------------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c")
+every_weighting = pytest.mark.parametrize(("cls", "params"), cases(Weighting))
+every_penalty = pytest.mark.parametrize(("cls", "params"), cases(Penalty))
+
+
+@every_weighting
+@each_number_of_members
+def test_scales_are_the_derivative_of_the_weighted_loss(cls, params, n_members):
+    module = cls(**params).build(NAMES, n_members).double()
+    assert isinstance(module, WeightingModule)
+    losses = torch.rand(n_members, 3, dtype=torch.float64) + 0.1
+    present = torch.ones(3, dtype=torch.bool)
+    leaf = losses.clone().requires_grad_()
+    total = module(leaf, present)
+    assert total.shape == (n_members,)
+    expected = torch.autograd.grad(total.sum(), leaf)[0]
+    torch.testing.assert_close(module.scales(losses, present), expected, rtol=0, atol=1e-12)
+    assert torch.isfinite(expected).all()
+
+
+@every_weighting
+def test_members_are_weighted_apart(cls, params):
+    module = cls(**params).build(NAMES, 2).double()
+    present = torch.ones(3, dtype=torch.bool)
+    losses = torch.rand(2, 3, dtype=torch.float64) + 0.1
+    changed = losses.clone()
+    changed[1] *= 2
+    before, after = module(losses, present), module(changed, present)
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@every_weighting
+def test_an_absent_task_leaves_the_weighted_loss_finite(cls, params):
+    module = cls(**params).build(NAMES, 1).double()
+    losses = torch.tensor([[0.5, 0.0, 2.0]], dtype=torch.float64)
+    present = torch.tensor([True, False, True])
+    assert torch.isfinite(module(losses, present)).all()
+    assert torch.isfinite(module.scales(losses, present)).all()
+
+
+@every_weighting
+def test_permuted_tasks_are_weighted_alike(cls, params):
+    losses, present = torch.rand(1, 3, dtype=torch.float64), torch.ones(3, dtype=torch.bool)
+    ours = cls(**params).build(NAMES, 1).double()(losses, present)
+    theirs = cls(**params).build(NAMES[::-1], 1).double()(losses.flip(1), present)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@every_penalty
+def test_penalties_are_smooth_away_from_zero(cls, params):
+    penalty = cls(**params)
+    weights = [
+        torch.randn(shape, dtype=torch.float64).sign() + 0.3 * torch.randn(shape).double().tanh()
+        for shape in ((2, 3, 4), (2, 4, 3))
+    ]
+    for weight in weights:
+        weight.requires_grad_()
+    value = penalty.value(weights)
+    assert value.shape == ()
+    assert value > 0
+    assert torch.autograd.gradcheck(lambda *w: penalty.value(w), weights)
+
+
+@every_penalty
+def test_zero_weights_have_no_penalty_and_a_finite_gradient(cls, params):
+    weight = torch.zeros(2, 3, 4, requires_grad=True)
+    value = cls(**params).value([weight])
+    value.backward()
+    assert value == 0
+    assert torch.isfinite(weight.grad).all()
+
+
+@every_penalty
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"strength": -1.0}, r"`strength` .* at least 0\. Found `strength = -1\.0`"),
+        ({"part": "nowhere"}, r"`part` .* must be one of .*Found `part = 'nowhere'`"),
+    ],
+)
+def test_penalties_check_their_parameters(cls, params, wrong, match):
+    cls(**params).check()
+    with pytest.raises(ValueError, match=match):
+        cls(**{**params, **wrong}).check()

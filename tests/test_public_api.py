@@ -1,0 +1,197 @@
+"""What users can import, and what importing costs."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import skmtl
+from skmtl._strategy import Strategy
+
+#: Every public name by package.  Concrete strategies are left out: they come from a line in their
+#: package's ``__init__`` alone, and the contract tests find them.
+PUBLIC = {
+    "skmtl": [
+        "MultiTaskNetClassifier",
+        "MultiTaskNetClassifierRegressor",
+        "MultiTaskNetRegressor",
+        "Task",
+        "TaskScoring",
+        "task_scorer",
+    ],
+    "skmtl.datasets": ["load_automobile"],
+    "skmtl.estimators": [
+        "MultiTaskNetClassifier",
+        "MultiTaskNetClassifierRegressor",
+        "MultiTaskNetRegressor",
+    ],
+    "skmtl.features": ["FeatureEncoder", "read_features"],
+    "skmtl.heads": ["Head", "HeadGroup", "HeadSpec", "Layout", "StackedHeads"],
+    "skmtl.layers": [
+        "ACTIVATIONS",
+        "Dropout",
+        "Seeds",
+        "StackedLinear",
+        "activation_layer",
+        "check_probability",
+        "check_sizes",
+    ],
+    "skmtl.metrics": ["TaskScorer", "TaskScoring", "skill_score", "task_scorer"],
+    "skmtl.model_selection": ["TaskStratifiedKFold", "TaskStratifiedShuffleSplit"],
+    "skmtl.penalties": ["PARTS", "Penalty", "resolve_penalties"],
+    "skmtl.sharing": ["Sharing"],
+    "skmtl.tasks": [
+        "KINDS",
+        "Kind",
+        "TargetEncoder",
+        "TargetScaler",
+        "Targets",
+        "Task",
+        "TaskOutput",
+        "TaskWarning",
+        "declare_tasks",
+        "infer_kind",
+        "read_table",
+        "stratified_folds",
+    ],
+    "skmtl.training": [
+        "EVALUATION_ROWS",
+        "Batch",
+        "BatchIterator",
+        "BatchTargets",
+        "DivergedError",
+        "EarlyStopping",
+        "EpochHook",
+        "FusedAdamW",
+        "Network",
+        "NetworkSpec",
+        "Objective",
+        "ProgressLine",
+        "StopTraining",
+        "TaskData",
+        "TaskNet",
+        "ValidationScore",
+        "WatchLosses",
+        "resolve_optimizer",
+        "split_callbacks",
+        "torch_threads",
+    ],
+    "skmtl.trunks": ["Trunk"],
+    "skmtl.weighting": ["Weighting", "WeightingModule", "resolve_weighting"],
+}
+
+
+def public_names(package):
+    """Names without an underscore that are no modules."""
+    return {
+        name: member
+        for name, member in vars(importlib.import_module(package)).items()
+        if not name.startswith("_") and not inspect.ismodule(member)
+    }
+
+
+def is_concrete_strategy(member):
+    return inspect.isclass(member) and issubclass(member, Strategy) and hasattr(member, "alias")
+
+
+def run(script):
+    """Run a script in a fresh process and return the words that it prints."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_every_package_is_listed():
+    found = {
+        f"skmtl.{module.name}"
+        for module in pkgutil.iter_modules(skmtl.__path__)
+        if not module.name.startswith("_")
+    }
+    assert found == set(PUBLIC) - {"skmtl"}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_are_as_listed(package):
+    found = {
+        name for name, member in public_names(package).items() if not is_concrete_strategy(member)
+    }
+    assert found == set(PUBLIC[package])
+
+
+@pytest.mark.parametrize("package", set(PUBLIC) - {"skmtl"})
+def test_public_packages_hold_private_modules(package):
+    module = importlib.import_module(package)
+    assert [m.name for m in pkgutil.iter_modules(module.__path__) if m.name[0] != "_"] == []
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_come_from_the_package_itself(package):
+    for name, member in public_names(package).items():
+        if inspect.isclass(member) or inspect.isfunction(member):
+            assert member.__name__ == name
+            assert member.__module__.startswith(f"{package}."), name
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_are_marked_as_such_for_type_checkers(package):
+    # ``import x as x``: mypy and pyright take nothing else out of a package with py.typed.
+    source = inspect.getsource(importlib.import_module(package))
+    for name in public_names(package):
+        assert re.search(rf"\b{name} as {name}\b", source), name
+
+
+def test_types_are_shipped():
+    assert (Path(skmtl.__file__).parent / "py.typed").is_file()
+
+
+def test_version():
+    from importlib.metadata import version
+
+    assert skmtl.__version__ == version("skmtl")
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="MultiTaskNett"):
+        skmtl.MultiTaskNett  # noqa: B018
+
+
+def test_importing_imports_nothing_heavy_or_optional():
+    script = """
+        import sys, skmtl
+        heavy = "matplotlib", "polars", "torchjd", "torch._dynamo", "onnx", "tensorboard"
+        print("skmtl", *[module for module in heavy if module in sys.modules])
+    """
+    assert run(script) == ["skmtl"]
+
+
+def test_importing_imports_no_container_that_the_dependencies_do_not():
+    script = """
+        import sys
+        import narwhals, pandas, scipy.sparse, sklearn.base, skorch, torch
+        before = set(sys.modules)
+        import skmtl
+        print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+    """
+    found = set(run(script))
+    assert "skmtl" in found
+    assert not found & {"pyarrow", "polars", "matplotlib", "modin", "dask", "IPython"}
+
+
+def test_importing_leaves_torch_and_the_generators_as_they_were():
+    script = """
+        import numpy as np, torch
+        np.random.seed(0); torch.manual_seed(0); torch.set_num_threads(3)
+        state = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+        import skmtl
+        print(torch.get_num_threads(), torch.get_default_dtype())
+        print((np.random.get_state()[1] == state[0]).all())
+        print(torch.equal(torch.random.get_rng_state(), state[1]))
+    """
+    assert run(script) == ["3", "torch.float32", "True", "True"]
