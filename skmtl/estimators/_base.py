@@ -208,6 +208,8 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             if not continues:
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
                 self._scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
+            # A task is predicted once a label of it has been trained on.
+            self._encoder = self._encoder.with_labels(train.weights > 0, is_first=not continues)
             self.net_, diverged = fit_net(
                 self, train, valid, seeds,
                 continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),

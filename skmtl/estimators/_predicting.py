@@ -46,10 +46,10 @@ def _output(estimator: Any, position: int, columns: slice, values: np.ndarray) -
     task, scaler = estimator.tasks_[position], estimator._scaler
     if not task.has_classes:
         values = values * scaler.scale_[columns] + scaler.mean_[columns]
-        if not estimator._encoder.labelled_[task.name]:
-            values = np.full_like(values, np.nan)
     elif task.n_classes < 2:
         values = np.ones((len(values), task.n_classes))
+    if not estimator._encoder.labelled_[task.name]:
+        values = np.full_like(values, np.nan)
     return TaskOutput(task, np.ascontiguousarray(values))
 
 

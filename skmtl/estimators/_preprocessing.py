@@ -76,5 +76,22 @@ def encode_features(preprocess: Any, X: Any) -> Any:
                 f"Columns {words} of X are not numeric, and `preprocess = None` does not encode "
                 "them. Use preprocess='auto' or encode them first."
             )
-        return encoded.to_numpy(dtype=np.float64)
-    return np.asarray(encoded)
+        encoded = encoded.to_numpy(dtype=np.float64, copy=True)  # pandas' own view is read-only
+    encoded = np.asarray(encoded)
+    if encoded.dtype.kind == "f" and not np.isfinite(encoded.sum()):
+        _check_complete(encoded, getattr(X, "columns", None))
+    return encoded
+
+
+def _check_complete(encoded: np.ndarray, names: Any) -> None:
+    """Raise if a transformer of the user's, or none, left missing or infinite numbers."""
+    bad = ~np.isfinite(encoded)
+    if not bad.any():
+        return
+    columns = np.flatnonzero(bad.reshape(-1, bad.shape[-1]).any(axis=0))[:5].tolist()
+    if names is not None and len(names) == encoded.shape[1]:
+        columns = [str(names[i]) for i in columns]
+    raise ValueError(
+        f"After `preprocess`, X has NaN or infinite numbers in columns {columns}. Impute them "
+        "there, or use preprocess='auto'."
+    )

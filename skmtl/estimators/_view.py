@@ -108,7 +108,10 @@ class TaskClassifier(ClassifierMixin, TaskView):
         ndarray of shape (n_samples,)
             Labels in their own type.
         """
-        return self.classes_[self._output(X).predicted]
+        output = self._output(X)
+        if not output.is_known:
+            return np.full(len(output.values), None, dtype=object)
+        return self.classes_[output.predicted]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.

@@ -236,7 +236,7 @@ class _Rows:
         if weights is not None:
             labelled &= weights > 0
             weights = weights[labelled]
-        if not labelled.any():
+        if not labelled.any() or not output.is_known:
             return np.nan
         y = self.targets.values[labelled, columns]
         y = y[:, 0] if y.shape[1] == 1 else y

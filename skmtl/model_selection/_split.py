@@ -42,9 +42,9 @@ class TaskStratifiedKFold(BaseCrossValidator):
     >>> from skmtl.model_selection import TaskStratifiedKFold
     >>> Y = pd.DataFrame({"kind": ["a", "b"] * 4, "size": [1.5, None] * 4})
     >>> for train, test in TaskStratifiedKFold(n_splits=2, random_state=0).split(Y, Y):
-    ...     print(Y.iloc[test]["kind"].value_counts().to_dict())
-    {'a': 2, 'b': 2}
-    {'a': 2, 'b': 2}
+    ...     print("".join(sorted(Y.iloc[test]["kind"])))
+    aabb
+    aabb
     """
 
     def __init__(self, n_splits: int = 5, *, tasks: Any = None, random_state: Any = None) -> None:
@@ -106,7 +106,7 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
     >>> from skmtl.model_selection import TaskStratifiedShuffleSplit
     >>> y = np.array([0, 1] * 10)
     >>> train, test = next(TaskStratifiedShuffleSplit(random_state=0).split(y, y))
-    >>> y[test].sum(), len(test)
+    >>> int(y[test].sum()), len(test)
     (2, 4)
     """
 

@@ -68,5 +68,10 @@ class _Hard(nn.Module):
         self.trunk = trunk
         self.out_features = trunk.out_features
 
+    def relu_chain(self) -> Any:
+        """List the layers of the trunk, if it is linear layers and ReLUs and no more."""
+        chain = getattr(self.trunk, "relu_chain", None)
+        return None if chain is None else chain()
+
     def forward(self, x: Tensor) -> Tensor:
         return self.trunk(x).unsqueeze(1)  # (member, task=1, sample, feature)

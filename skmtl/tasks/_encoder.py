@@ -130,13 +130,15 @@ class TargetEncoder:
             )
         return self
 
-    def with_labels(self, targets: Targets) -> TargetEncoder:
-        """Return a copy that knows the tasks which have a label in further rows.
+    def with_labels(self, mask: np.ndarray, *, is_first: bool) -> TargetEncoder:
+        """Return a copy that knows which tasks have been trained on a label.
 
         Parameters
         ----------
-        targets : Targets
-            Further training rows, from `transform`.
+        mask : ndarray of shape (n_samples, n_columns), bool
+            Where there are labels to train on.
+        is_first : bool
+            Whether these are the first rows; else what was labelled before stays so.
 
         Returns
         -------
@@ -144,10 +146,12 @@ class TargetEncoder:
             A copy with its own ``labelled_``; all else is shared.
         """
         encoder = copy.copy(self)
-        encoder.labelled_ = dict(self.labelled_)
+        encoder.labelled_ = (
+            dict.fromkeys(self.labelled_, False) if is_first else dict(self.labelled_)
+        )
         owners = [task.name for task in self.tasks_ for _ in task.columns]
-        for column, name in enumerate(owners):
-            encoder.labelled_[name] |= bool(targets.mask[:, column].any())
+        for name, has_label in zip(owners, mask.any(axis=0), strict=True):
+            encoder.labelled_[name] |= bool(has_label)
         return encoder
 
     def transform(self, y: Any, *, unseen: str = "error") -> Targets:

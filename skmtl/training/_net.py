@@ -15,6 +15,7 @@ from skmtl.training._batches import BatchIterator, TaskData
 from skmtl.training._callbacks import StopTraining
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
+from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -186,9 +187,13 @@ class TaskNet(NeuralNet):
         module, optimizer = self.module_, self.optimizer_
         module.train()
         self.criterion_.train()
+        written = WrittenBackward.of(module, self.criterion_)
         for x, targets in iterator:
             optimizer.zero_grad()
-            losses = self.criterion_.backward(module(x), targets, module)
+            if written is not None:
+                losses = written(x, targets)
+            else:
+                losses = self.criterion_.backward(module(x), targets, module)
             optimizer.step()
             self._epoch.add(losses, targets.n_labelled)
 

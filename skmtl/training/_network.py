@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import Seeds
+from skmtl.layers import Seeds, StackedLinear
 
 
 class Network(nn.Module):
@@ -70,6 +70,18 @@ class Network(nn.Module):
             x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
             outputs.append(functional_call(self, tensors, (x,)).double().cpu())
         return torch.cat(outputs, dim=-1)
+
+    def relu_chain(self) -> list[StackedLinear] | None:
+        """List the layers, if the network is linear layers with ReLUs between and no more.
+
+        Returns
+        -------
+        list of StackedLinear or None
+            From the features to the output rows; None for any other network.
+        """
+        chain = getattr(self.body, "relu_chain", None)
+        hidden = None if chain is None or self.heads.hidden else chain()
+        return None if hidden is None else [*hidden, self.heads.output]
 
     def weights(self, part: str = "all") -> list[Tensor]:
         """List the weights (not the biases) of a part of the network.

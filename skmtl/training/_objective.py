@@ -84,6 +84,27 @@ class Objective(nn.Module):
             return losses[0], gradients[0]
         return torch.cat(losses, dim=1), torch.cat(gradients, dim=1)
 
+    def scaled_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
+        """Compute the losses of each task, and the derivative of their weighted sum by z.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member, output row, sample)
+            Outputs, without a graph.
+        targets : BatchTargets
+            Targets and weights of the batch.
+
+        Returns
+        -------
+        losses : Tensor of shape (member, task)
+            Losses; 0 for a task without a label in the batch.
+        gradients : Tensor of shape (member, output row, sample)
+            Derivative of the weighted sum.
+        """
+        losses, gradients = self.losses_and_gradients(z, targets)
+        scales = self.weighting.scales(losses, targets.present)
+        return losses, self.scale_rows(gradients, scales)
+
     def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
         """Multiply the gradients of each task's rows by a number per task.
 
@@ -178,9 +199,8 @@ class Objective(nn.Module):
         Tensor of shape (member, task)
             Losses, without a graph.
         """
-        losses, gradients = self.losses_and_gradients(z.detach(), targets)
-        scales = self.weighting.scales(losses, targets.present)
-        z.backward(self.scale_rows(gradients, scales))
+        losses, gradients = self.scaled_gradients(z.detach(), targets)
+        z.backward(gradients)
         if self.penalties:
             omega = self.omega(network)
             if omega.requires_grad:

@@ -101,6 +101,12 @@ class _StackedMLP(nn.Module):
         self.n_copies = n_copies
         self.out_features = out_features
 
+    def relu_chain(self) -> list[StackedLinear] | None:
+        """List the linear layers, if a ReLU follows each, and nothing else."""
+        linear = [layer for layer in self.layers[::2] if type(layer) is StackedLinear]
+        relus = [layer for layer in self.layers[1::2] if type(layer) is nn.ReLU]
+        return linear if 2 * len(linear) == 2 * len(relus) == len(self.layers) else None
+
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
             x = layer(x)

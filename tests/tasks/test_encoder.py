@@ -194,12 +194,12 @@ def test_declared_classes_without_a_label_are_restored_as_missing():
 def test_later_labels_make_a_task_known():
     with pytest.warns(TaskWarning):
         encoder = TargetEncoder().fit(Y.assign(size=np.nan))
-    later = encoder.with_labels(encoder.transform(Y))
+    later = encoder.with_labels(encoder.transform(Y).mask, is_first=False)
     assert later.labelled_["size"] is True
     assert encoder.labelled_["size"] is False
     assert later.restore([np.ones((1, 1)), np.array([0]), np.array([0])])["size"].tolist() == [1.0]
     nothing = Targets(np.zeros((2, 3)), np.zeros((2, 3), dtype=bool))
-    assert encoder.with_labels(nothing).labelled_ == encoder.labelled_
+    assert encoder.with_labels(nothing.mask, is_first=False).labelled_ == encoder.labelled_
 
 
 def test_one_class_is_a_warning():

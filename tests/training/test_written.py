@@ -1,0 +1,82 @@
+"""The written-out gradient against autograd, and when it stands back."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmtl import MultiTaskNetClassifierRegressor
+from skmtl.heads import Layout
+from skmtl.layers import Seeds
+from skmtl.penalties import L2
+from skmtl.sharing import Hard, Independent
+from skmtl.training import BatchIterator, NetworkSpec, Objective
+from skmtl.training._written import WrittenBackward
+from skmtl.trunks import MLP
+from skmtl.weighting import Fixed
+from tests.oracle import Table
+
+
+def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
+    """Return a network, its objective and one batch, in float64."""
+    table = Table.made()
+    layout = Layout.of(table.specs)
+    spec = NetworkSpec(sharing or Hard(), trunk, head_layer_sizes, "relu")
+    seeds = Seeds.spawn(np.random.RandomState(0))
+    network = spec.build((table.x.shape[1],), layout, seeds, n_members).double()
+    weighting = Fixed({layout.names[0]: 3.0}).build(layout.names, n_members)
+    objective = Objective(layout, weighting, penalties).double()
+    return network, objective, next(iter(BatchIterator(table.pack(layout), 64)))
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("sizes", [(), (7,), (7, 5)])
+def test_it_equals_autograd(sizes, n_members):
+    network, objective, batch = built(MLP(sizes), n_members)
+    expected_losses = objective.backward(network(batch.x), batch.targets, network)
+    expected = [p.grad.clone() for p in network.parameters()]
+    for parameter in network.parameters():
+        parameter.grad = None
+    losses = WrittenBackward.of(network, objective)(batch.x, batch.targets)
+    torch.testing.assert_close(losses, expected_losses, rtol=1e-12, atol=1e-12)
+    for parameter, gradient in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"trunk": MLP((4,), dropout=0.1)},
+        {"trunk": MLP((4,), activation="silu")},
+        {"trunk": MLP((4,)), "sharing": Independent()},
+        {"trunk": MLP((4,)), "head_layer_sizes": (3,)},
+        {"trunk": MLP((4,)), "penalties": (L2(),)},
+    ],
+    ids=["dropout", "silu", "independent", "head layers", "penalty"],
+)
+def test_other_networks_are_left_to_autograd(params):
+    network, objective, _ = built(**params)
+    assert WrittenBackward.of(network, objective) is None
+
+
+def test_hooks_and_frozen_weights_are_left_to_autograd():
+    network, objective, _ = built(MLP((4,)))
+    handle = network.body.register_forward_hook(lambda *args: None)
+    assert WrittenBackward.of(network, objective) is None
+    handle.remove()
+    assert WrittenBackward.of(network, objective) is not None
+    network.heads.output.bias.requires_grad_(False)
+    assert WrittenBackward.of(network, objective) is None
+
+
+def test_a_default_fit_takes_it(monkeypatch):
+    calls = []
+    original = WrittenBackward.__call__
+    monkeypatch.setattr(
+        WrittenBackward, "__call__", lambda self, x, t: calls.append(1) or original(self, x, t)
+    )
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    est = MultiTaskNetClassifierRegressor(max_epochs=2, early_stopping=False, random_state=0)
+    est.fit(X, X[:, 0])
+    assert len(calls) == 4
+    est.set_params(dropout=0.1).fit(X, X[:, 0])
+    assert len(calls) == 4
