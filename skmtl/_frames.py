@@ -22,6 +22,8 @@ def is_frame(data: Any) -> bool:
     bool
         True for an eager frame, False for a lazy one and for everything else.
     """
+    if isinstance(data, np.ndarray | list | tuple):
+        return False  # narwhals takes longer to say so than a prediction takes
     return isinstance(data, pd.DataFrame) or isinstance(
         nw.from_native(data, eager_only=True, pass_through=True), nw.DataFrame
     )

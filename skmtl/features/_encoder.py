@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.impute import MissingIndicator
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.features._datetime import datetime_features
+from skmtl.features._reader import read_features
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
     """Encodes a table as one numeric array.
 
-    Numbers, booleans, durations and dates (as elapsed days and the phase in the year, week
-    and day) are standardised, missing numbers become the mean and get an indicator column,
-    strings and categories are one-hot encoded with a column for missing cells.
+    Numbers, durations and dates (as elapsed days and the phase in the year, week and day)
+    are standardised, booleans and other columns of 0 and 1 stay as they are, missing numbers
+    become the mean and get an indicator column, strings and categories are one-hot encoded with a column for missing cells.
     Categories that were not seen in `fit`, and missing cells in columns that had none, do
     not fail: the former become the infrequent category or all zeros, the latter the mean.
     A column without any number in `fit` is ignored.
@@ -35,6 +35,10 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
     ----------
     n_features_out_ : int
         Number of columns of the encoded array.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X had names.
 
     Examples
     --------
@@ -65,6 +69,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         FeatureEncoder
             self.
         """
+        X = read_features(self, X, reset=True, allow_nan=True)
         self._is_sparse = sparse.issparse(X)
         if self._is_sparse:
             self.scaler_ = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
@@ -72,23 +77,32 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             return self
         self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
         numbers, words = _split(X, self._kinds)
-        self._n_numbers, n_words, n_missing = numbers.shape[1], 0, 0
-        if self._n_numbers:
-            # A column without a number has no mean: what it holds later on is ignored too.
-            self._is_empty = np.isnan(numbers).all(axis=0)
-            self.scaler_ = StandardScaler()
-            self.scaler_.fit(np.where(self._is_empty, 0.0, numbers), sample_weight=sample_weight)
-            self.indicator_ = MissingIndicator(features="missing-only", error_on_new=False)
-            n_missing = len(self.indicator_.fit(numbers).features_)
+        self._learn_numbers(numbers, sample_weight)
+        self.n_features_out_ = numbers.shape[1] + len(self.missing_columns_)
         if words.shape[1]:
             self.categories_ = OneHotEncoder(
                 handle_unknown="infrequent_if_exist",
                 max_categories=self.max_categories,
                 sparse_output=False,
             ).fit(words)
-            n_words = len(self.categories_.get_feature_names_out())
-        self.n_features_out_ = self._n_numbers + n_missing + n_words
+            self.n_features_out_ += len(self.categories_.get_feature_names_out())
         return self
+
+    def _learn_numbers(self, numbers: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        missing = np.isnan(numbers)
+        self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
+        # A column without a number has no mean: what it holds later on is ignored too.
+        self._is_empty = missing.all(axis=0)
+        self.mean_, self.scale_ = np.zeros(numbers.shape[1]), np.ones(numbers.shape[1])
+        if numbers.shape[1]:
+            filled = np.where(self._is_empty, 0.0, numbers)
+            scaler = StandardScaler().fit(filled, sample_weight=sample_weight)
+            self.mean_, self.scale_ = scaler.mean_, scaler.scale_
+        # Standardised, a rare flag would be a huge number in the few rows that have it.
+        is_flag = (missing | (numbers == 0) | (numbers == 1)).all(axis=0)
+        self.fill_ = np.where(is_flag, self.mean_, 0.0)
+        self.mean_ = np.where(is_flag, 0.0, self.mean_)
+        self.scale_ = np.where(is_flag, 1.0, self.scale_)
 
     def transform(self, X: Any) -> np.ndarray | sparse.csr_array:
         """Encode rows.
@@ -104,24 +118,29 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             Without missing values; sparse if X is.
         """
         check_is_fitted(self)
+        X = read_features(self, X, reset=False, allow_nan=True)
         if self._is_sparse:
             return self.scaler_.transform(X)
         numbers, words = _split(X.toarray() if sparse.issparse(X) else X, self._kinds)
-        parts = []
-        if self._n_numbers:
-            numbers = np.where(self._is_empty, np.nan, numbers)
-            scaled = self.scaler_.transform(numbers)
-            parts += [
-                np.nan_to_num(scaled, nan=0.0, copy=False),
-                self.indicator_.transform(numbers),
-            ]
+        missing = np.isnan(numbers) | self._is_empty
+        scaled = np.where(missing, self.fill_, (numbers - self.mean_) / self.scale_)
+        parts = [scaled, missing[:, self.missing_columns_].astype(np.float64)]
         if words.shape[1]:
             parts.append(self.categories_.transform(words))
-        return np.concatenate(parts, axis=1, dtype=np.float64)
+        return np.concatenate(parts, axis=1)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether `fit` has been called."""
         return hasattr(self, "n_features_out_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may expect."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
 
 
 def _kinds(X: pd.DataFrame) -> list[str]:

@@ -50,7 +50,7 @@ def test_sparse_is_scaled_and_stays_sparse():
 
 
 def test_numbers_come_first_then_what_is_missing_then_words():
-    X = pd.DataFrame({"w": ["a", "b"], "n": [None, 1.0], "m": [0.0, 2.0]})
+    X = pd.DataFrame({"w": ["a", "b"], "n": [None, 3.0], "m": [0.0, 2.0]})
     encoder = FeatureEncoder().fit(X)
     np.testing.assert_allclose(encoder.transform(X), [[0, -1, 1, 1, 0], [0, 1, 0, 0, 1]])
     assert encoder.n_features_out_ == 5
@@ -59,9 +59,9 @@ def test_numbers_come_first_then_what_is_missing_then_words():
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
-        ([True, False], [1, -1]),
-        (pd.array([True, False], dtype="boolean"), [1, -1]),
-        (pd.Series([True, False], dtype=object), [1, -1]),
+        ([True, False], [1, 0]),
+        (pd.array([True, False], dtype="boolean"), [1, 0]),
+        (pd.Series([True, False], dtype=object), [1, 0]),
         (pd.array([4, 2], dtype="Int8"), [1, -1]),
         (pd.Series([4, 2.0], dtype=object), [1, -1]),
     ],
@@ -70,6 +70,12 @@ def test_columns_that_are_read_as_numbers(cells, expected):
     encoded = FeatureEncoder().fit_transform(pd.DataFrame({"c": cells}))
     np.testing.assert_allclose(encoded[:, 0], expected)
     assert encoded.shape == (2, 1)
+
+
+def test_flags_stay_as_they_are_and_missing_ones_become_their_mean():
+    X = np.array([[0, 1.0], [0, 0.0], [0, np.nan], [1, 1.0]])
+    encoded = FeatureEncoder().fit(X).transform(np.array([[1, 0], [0, np.nan]]))
+    np.testing.assert_allclose(encoded, [[1, 0, 0], [0, 2 / 3, 1]])
 
 
 @pytest.mark.parametrize(
