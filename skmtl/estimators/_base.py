@@ -27,7 +27,7 @@ from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
 from skmtl.layers import Seeds
 from skmtl.metrics import TaskScoring
-from skmtl.tasks import TargetEncoder, Targets, TargetScaler, TaskOutput
+from skmtl.tasks import TargetEncoder, Targets, TargetScaler, Task, TaskOutput
 from skmtl.training import DivergedError
 
 
@@ -42,6 +42,8 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
     _default_kind: str | None = None
+    _encoder: TargetEncoder
+    tasks_: tuple[Task, ...]
 
     def __init__(
         self,

@@ -30,5 +30,5 @@ def test_devices(monkeypatch):
     assert choose_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(ValueError, match="torch finds no CUDA device. Use device='auto'"):
+    with pytest.raises(ValueError, match=r"torch finds no CUDA device. Use device='auto'"):
         choose_device("cuda")

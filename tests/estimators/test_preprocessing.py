@@ -21,5 +21,5 @@ def test_a_transformer_of_the_users_is_fitted_on_a_copy(table):
     est = MultiTaskNetClassifierRegressor(preprocess=scaler, max_epochs=1).fit(X, Y)
     assert not hasattr(scaler, "mean_")
     assert hasattr(est._preprocess, "mean_")
-    with pytest.raises(ValueError, match="'auto', None or a transformer. Found `preprocess = 3`"):
+    with pytest.raises(ValueError, match=r"'auto', None or a transformer. Found `preprocess = 3`"):
         fit_preprocessing(3, X, np.ones(120))

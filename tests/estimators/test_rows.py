@@ -44,7 +44,7 @@ def test_classes_by_name_by_order_and_alone():
     assert named_classes(None, TargetEncoder(), Y) is None
     assert named_classes([["x"], ["u"]], TargetEncoder(), Y) == {"a": ["x"], "b": ["u"]}
     assert named_classes(["x", "z"], TargetEncoder(), Y[["a"]]) == {"a": ["x", "z"]}
-    with pytest.raises(ValueError, match="one entry for each of the 2 tasks.*Found 1"):
+    with pytest.raises(ValueError, match=r"one entry for each of the 2 tasks.*Found 1"):
         named_classes([["x"]], TargetEncoder(), Y)
 
 

@@ -62,7 +62,7 @@ def test_calibration_of_a_frozen_view(fitted):
 
 def test_errors(fitted, make):
     est, X, Y = fitted
-    with pytest.raises(ValueError, match="Unknown task 'prize'.*Did you mean 'price'"):
+    with pytest.raises(ValueError, match=r"Unknown task 'prize'.*Did you mean 'price'"):
         est.task_view("prize")
     with pytest.raises(TypeError, match="view of task 'sold' cannot be fitted by itself"):
         est.task_view("sold").fit(X, Y["sold"])

@@ -162,11 +162,11 @@ def test_pickle_clone_and_repr():
 
 def test_errors(table, est):
     X, Y = table
-    with pytest.raises(ValueError, match="Unknown task 'prize'.*Did you mean 'price'"):
+    with pytest.raises(ValueError, match=r"Unknown task 'prize'.*Did you mean 'price'"):
         TaskScoring({"prize": "r2"})(est, X, Y)
     with pytest.raises(ValueError, match=r"'roc_auc' failed on task 'price' \(regression\)"):
         TaskScoring({"price": "roc_auc"})(est, X, Y)
     with pytest.raises(TypeError, match="need a multi-task estimator of skmtl"):
         TaskScoring(METRICS)(StandardScaler(), X, Y)
-    with pytest.raises(ValueError, match="same number of rows. Found 150 and 10"):
+    with pytest.raises(ValueError, match=r"same number of rows. Found 150 and 10"):
         TaskScoring(METRICS)(est, X, Y[:10])

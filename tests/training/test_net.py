@@ -47,9 +47,9 @@ def make(**params):
 
 def hand_written(est, X, Y, initial, *, epochs, seed_of_shuffle, loss_weights, lr=1e-3):
     """A plain torch loop over batches, tasks and rows' labels, from the same initial weights."""
-    W = {name: tensor.clone().requires_grad_() for name, tensor in initial.items()}
-    keys = list(W)
-    optimizer = torch.optim.AdamW([W[k] for k in keys], lr=lr, weight_decay=0.0)
+    weights = {name: tensor.clone().requires_grad_() for name, tensor in initial.items()}
+    keys = list(weights)
+    optimizer = torch.optim.AdamW([weights[k] for k in keys], lr=lr, weight_decay=0.0)
     columns = {}
     for task in est.tasks_:
         column = Y[task.name]
@@ -72,9 +72,11 @@ def hand_written(est, X, Y, initial, *, epochs, seed_of_shuffle, loss_weights, l
         for batch in torch.tensor_split(order, n_batches):
             h = x_all[batch]
             for layer in (0, 2):
-                weight, bias = (W[f"body.trunk.layers.{layer}.{p}"][0] for p in ("weight", "bias"))
+                weight, bias = (
+                    weights[f"body.trunk.layers.{layer}.{p}"][0] for p in ("weight", "bias")
+                )
                 h = torch.relu(h @ weight + bias)
-            z = h @ W["heads.output.weight"][0] + W["heads.output.bias"][0]
+            z = h @ weights["heads.output.weight"][0] + weights["heads.output.bias"][0]
             total = 0.0
             for task in est.tasks_:
                 target, mask = columns[task.name]
@@ -92,7 +94,7 @@ def hand_written(est, X, Y, initial, *, epochs, seed_of_shuffle, loss_weights, l
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
-    return {name: tensor.detach() for name, tensor in W.items()}
+    return {name: tensor.detach() for name, tensor in weights.items()}
 
 
 def _row_slices(layout):
@@ -311,7 +313,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_former_fit(table):
 def test_early_stopping_of_skorch_ends_one_fit_only(table):
     X, Y = table
     stopper = EarlyStopping(
-        monitor="train_loss_price", patience=1, threshold=10.0, sink=lambda *a: None
+        monitor="train_loss_price", patience=1, threshold=10.0, sink=lambda *_: None
     )
     est = make(max_epochs=50, callbacks=[stopper]).fit(X, Y)
     assert est.n_iter_ < 10

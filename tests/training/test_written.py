@@ -60,7 +60,7 @@ def test_other_networks_are_left_to_autograd(params):
 
 def test_hooks_and_frozen_weights_are_left_to_autograd():
     network, objective, _ = built(MLP((4,)))
-    handle = network.body.register_forward_hook(lambda *args: None)
+    handle = network.body.register_forward_hook(lambda *_: None)
     assert WrittenBackward.of(network, objective) is None
     handle.remove()
     assert WrittenBackward.of(network, objective) is not None
