@@ -150,8 +150,8 @@ class TargetEncoder:
             dict.fromkeys(self.labelled_, False) if is_first else dict(self.labelled_)
         )
         owners = [task.name for task in self.tasks_ for _ in task.columns]
-        for name, has_label in zip(owners, mask.any(axis=0).tolist(), strict=True):
-            encoder.labelled_[name] |= has_label
+        for column, name in enumerate(owners):
+            encoder.labelled_[name] |= bool(mask[:, column].any())
         return encoder
 
     def transform(self, y: Any, *, unseen: str = "error") -> Targets:
