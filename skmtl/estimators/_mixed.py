@@ -109,7 +109,7 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         target the array alone.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had names.
     net_ : TaskNet
         The skorch net: ``net_.module_`` is the torch module.

@@ -37,7 +37,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         Number of columns of the encoded array.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had names.
 
     Examples
@@ -114,7 +114,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray or sparse matrix of shape (n_samples, n_features_out_), float64
+        ndarray or sparse matrix of shape (n_samples, n_encoded), float64
             Without missing values; sparse if X is.
         """
         check_is_fitted(self)
