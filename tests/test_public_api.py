@@ -78,6 +78,7 @@ PUBLIC = {
         "TaskNet",
         "ValidationScore",
         "WatchLosses",
+        "check_weights",
         "resolve_optimizer",
         "split_callbacks",
         "torch_threads",

@@ -12,16 +12,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from skmtl.estimators._parameters import check_parameters
+from skmtl.estimators._parameters import built_from, check_parameters, check_unchanged
 from skmtl.estimators._predicting import compute_outputs
 from skmtl.estimators._preprocessing import fit_preprocessing
-from skmtl.estimators._rows import (
-    EARLY_STOPPING_ROWS,
-    Rows,
-    named_classes,
-    read_rows,
-    split_rows,
-)
+from skmtl.estimators._rows import choose_rows, named_classes, read_rows
 from skmtl.estimators._training import all_or_nothing, fit_net
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
@@ -43,6 +37,8 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
 
     _default_kind: str | None = None
     _encoder: TargetEncoder
+    _scaler: TargetScaler
+    _built_from: dict[str, str]
     tasks_: tuple[Task, ...]
 
     def __init__(
@@ -182,6 +178,11 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         ValueError
             If a class is new that no call before had.
         """
+        if "balanced" in repr(self.class_weight):
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once, which partial_fit does not have. "
+                "Count the classes, and pass class_weight as a mapping."
+            )
         continues = hasattr(self, "net_")
         return self._fit(
             X, y, sample_weight, None, continues=continues, is_partial=True, classes=classes
@@ -201,17 +202,26 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         max_epochs = 1 if is_partial else self.max_epochs
         with all_or_nothing(self):
             check_parameters(self)
-            if not continues:
+            if continues:
+                check_unchanged(self, self._built_from)
+            else:
                 X = read_features(self, X, reset=True, allow_nan=self._allows_nan())
                 self._learn_tasks(y, classes)
             rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
-            train, valid, stops = self._split(rows, validation, seeds, is_partial)
-            if not continues:
+            train, valid, stops = choose_rows(self, rows, validation, seeds, is_partial=is_partial)
+            scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
+            if continues:
+                # Scales stay, but for tasks that had no label to scale by so far.
+                labelled = self._encoder.labelled_
+                new = [not labelled[task.name] for task in self.tasks_ for _ in task.columns]
+                scaler = self._scaler.with_columns(scaler, np.array(new))
+            else:
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
-                self._scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
+                self._built_from = built_from(self)
+            self._scaler = scaler
             # A task is predicted once a label of it has been trained on.
-            self._encoder = self._encoder.with_labels(train.weights > 0, is_first=not continues)
+            self._encoder = self._encoder.with_labels(train.targets.mask, is_first=not continues)
             self.net_, diverged = fit_net(
                 self, train, valid, seeds,
                 continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),
@@ -229,28 +239,18 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         encoder = TargetEncoder(self.tasks, self._default_kind)
         self._encoder = encoder.fit(y, named_classes(classes, encoder, y))
         self.tasks_ = encoder.tasks_
+        for task in self.tasks_:
+            if self._default_kind and task.has_classes != (self._default_kind == "classification"):
+                raise ValueError(
+                    f"{type(self).__name__} learns {self._default_kind} tasks only, but task "
+                    f"{task.name!r} is declared as {task.kind}. Use "
+                    "MultiTaskNetClassifierRegressor."
+                )
         by_task = {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
         if by_task:
             self.classes_: Any = self._by_task(by_task)
         elif hasattr(self, "classes_"):
             del self.classes_
-
-    def _split(
-        self, rows: Rows, validation: Any, seeds: Seeds, is_partial: bool
-    ) -> tuple[Rows, Rows | None, bool]:
-        """Choose training and validation rows, and whether to stop early."""
-        if is_partial:
-            return rows, None, False
-        if validation is not None:
-            X, y, weight = validation
-            judges = read_rows(self, self._encoder, X, y, weight, is_read=False)
-            return rows, judges, self.early_stopping is not False
-        stops = self.early_stopping
-        if stops == "auto":
-            stops = len(rows) >= EARLY_STOPPING_ROWS
-        if not stops:
-            return rows, None, False
-        return (*split_rows(rows, self.tasks_, self.validation_fraction, seeds), True)
 
     def _allows_nan(self) -> bool:
         return self.preprocess is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -62,12 +63,19 @@ def build_net(
     optimizer, options = resolve_optimizer(
         estimator.optimizer, needs_torch_optim=bool(callbacks or params)
     )
-    if estimator.weight_decay or isinstance(estimator.optimizer, str):
+    if "weight_decay" in inspect.signature(optimizer).parameters:
         # Given in any case: torch's AdamW decays by 0.01 if nothing is said.
         options["weight_decay"] = estimator.weight_decay
-    if estimator.weight_decay:
-        # Decay pulls weights, not biases, towards zero.
-        options["param_groups"] = [("*bias", {"weight_decay": 0.0})]
+        if estimator.weight_decay:
+            # Decay pulls the network's weights towards zero, not biases, and not what a
+            # weighting learns.
+            free = {"weight_decay": 0.0}
+            options["param_groups"] = [("*bias", free), ("weighting.*", free)]
+    elif estimator.weight_decay:
+        raise ValueError(
+            f"`weight_decay = {estimator.weight_decay!r}` has no effect with {optimizer.__name__}. "
+            "Use another optimiser, or an L2 penalty."
+        )
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     settings = {
         "optimizer": optimizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -17,7 +18,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v == "auto" or (_whole(v) and (v == -1 or v >= 1)),
     ),
     "max_epochs": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "early_stopping": ("True, False or 'auto'", lambda v: isinstance(v, bool) or v == "auto"),
+    "early_stopping": (
+        "True, False or 'auto'",
+        lambda v: isinstance(v, bool | np.bool_) or v == "auto",
+    ),
     "validation_fraction": (
         "a number between 0 and 1",
         lambda v: _number(v) and 0 < v < 1,
@@ -59,6 +63,56 @@ def check_parameters(estimator: Any) -> None:
             valid = bool(rule(value))
         if not valid:
             raise ValueError(f"Parameter `{name}` must be {words}. Found `{name} = {value!r}`.")
+
+
+#: What the network, its optimiser and the tasks were built from: fixed once there is a net.
+_BUILT_FROM = (
+    *("tasks", "sharing", "loss_weights", "trunk", "hidden_layer_sizes", "activation", "dropout"),
+    *("head_layer_sizes", "penalty", "optimizer", "weight_decay", "batch_size", "preprocess"),
+    *("device", "dtype", "callbacks", "net_params"),
+)
+
+
+def built_from(estimator: Any) -> dict[str, str]:
+    """Note the parameters that a net is built from.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to note.
+
+    Returns
+    -------
+    dict of str to str
+        Their reprs by name.
+    """
+    # Without addresses, which differ after unpickling.
+    texts = {name: repr(getattr(estimator, name)) for name in _BUILT_FROM}
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()}
+
+
+def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
+    """Check that a fitted net can go on with the estimator's parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    before : dict of str to str
+        From :func:`built_from`, when the net was built.
+
+    Raises
+    ------
+    ValueError
+        If one has changed.
+    """
+    for name, now in built_from(estimator).items():
+        if now != before[name]:
+            raise ValueError(
+                f"`warm_start` and `partial_fit` go on with the fitted net, which was built with "
+                f"`{name} = {before[name]}`. Found `{name} = {now}`. Set it back, or fit anew with "
+                "`warm_start=False`. (`lr`, epochs and early stopping may change.)"
+            )
 
 
 def _number(value: Any) -> bool:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from sklearn.base import RegressorMixin
 
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._docs import same_parameters
-from skmtl.metrics import TaskScoring
 
 
 @same_parameters
@@ -32,20 +28,4 @@ class MultiTaskNetRegressor(RegressorMixin, BaseMultiTaskNet):
 
     _default_kind = "regression"
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the mean R2 over tasks, each on its labelled rows.
-
-        Parameters
-        ----------
-        X, y : as in `fit`
-            Rows to judge by.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights.
-
-        Returns
-        -------
-        float
-            1 is perfect, 0 as good as the mean.
-        """
-        score = TaskScoring()(self, X, y, sample_weight)["score"]
-        return float(np.float64(score))
+    score = BaseMultiTaskNet.score  # scikit-learn's own stops at missing labels

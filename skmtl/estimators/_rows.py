@@ -96,8 +96,11 @@ def read_rows(
     check_consistent_length(X, targets.values)
     by_task = check_sample_weight(sample_weight, len(targets), encoder.tasks_)
     weights = cell_weights(by_task, estimator.class_weight, targets, encoder)
-    # A label hidden by weight 0 is a missing label: it does not change the row's weight.
-    rows = Rows(X, targets, weights, by_task.max(axis=1)).labelled()
+    # A label hidden by weight 0 is a missing label, from here on and in every way.
+    targets = Targets(targets.values, weights > 0)
+    n_columns = [task.n_columns for task in encoder.tasks_]
+    row_weights = np.where(targets.mask, np.repeat(by_task, n_columns, axis=1), 0.0).max(axis=1)
+    rows = Rows(X, targets, weights, row_weights).labelled()
     if len(rows) == 0:
         raise ValueError(
             "y has no label at all: every cell is missing or of weight 0. At least one task "
@@ -138,6 +141,46 @@ def named_classes(classes: Any, encoder: TargetEncoder, y: Any) -> dict[str, Any
             f"{names}, or be a dict. Found {len(listed)}."
         )
     return dict(zip(names, listed, strict=True))
+
+
+def choose_rows(
+    estimator: Any, rows: Rows, validation: Any, seeds: Seeds, *, is_partial: bool
+) -> tuple[Rows, Rows | None, bool]:
+    """Choose training and validation rows, and whether to stop early.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read; its tasks are known.
+    rows : Rows
+        Labelled rows.
+    validation : tuple or None
+        X_val, y_val and sample_weight_val, if the user gave them.
+    seeds : Seeds
+        Sources of randomness.
+    is_partial : bool
+        Whether this is one pass of `partial_fit`.
+
+    Returns
+    -------
+    train, valid : Rows
+        The latter is None if nothing is held out.
+    stops : bool
+        Whether to stop early.
+    """
+    if is_partial:
+        return rows, None, False
+    if validation is not None:
+        X, y, weight = validation
+        judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
+        return rows, judges, bool(estimator.early_stopping)
+    stops = estimator.early_stopping
+    if stops == "auto":
+        stops = len(rows) >= EARLY_STOPPING_ROWS
+    if not stops:
+        return rows, None, False
+    fraction = estimator.validation_fraction
+    return (*split_rows(rows, estimator.tasks_, fraction, seeds), True)
 
 
 def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seeds) -> Any:

@@ -23,6 +23,7 @@ from skmtl.training import (
     TaskNet,
     ValidationScore,
     WatchLosses,
+    check_weights,
     split_callbacks,
     torch_threads,
 )
@@ -160,13 +161,20 @@ def train_net(
     Raises
     ------
     DivergedError
-        If the loss of a task is NaN or infinite.  The net then has the best weights so far,
-        and ``net.usable_`` tells whether there were any.
+        If the loss of a task, or a weight after the last step, is NaN or infinite.
+    ValueError
+        If no task can be judged by the validation rows.
     """
     ours: list[tuple[str, Any]] = [("watch", WatchLosses())]
     stopping = None
     if valid is not None:
-        ours.append(("valid_score", ValidationScore(train, valid, _fixed_weights(net))))
+        score = ValidationScore(train, valid, _fixed_weights(net))
+        ours.append(("valid_score", score))
+        if stops_early and not score.weights.any():
+            raise ValueError(
+                "Early stopping finds no task to judge by: none has a weight above 0, a label "
+                "among the validation rows, and a spread. Set `early_stopping=False`."
+            )
         if stops_early:
             stopping = EarlyStopping(estimator.n_iter_no_change, estimator.tol)
             ours.append(("early_stopping", stopping))
@@ -180,6 +188,7 @@ def train_net(
     net.stopping_ = stopping
     try:
         net.partial_fit((train, valid), epochs=max_epochs)
+        check_weights(net)
     finally:
         net.callbacks_ = users
         net.module_.eval()

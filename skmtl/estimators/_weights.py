@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.class_weight import compute_class_weight
 
 from skmtl._frames import frame_to_pandas, is_frame
 from skmtl._strategy import did_you_mean
@@ -99,7 +98,8 @@ def cell_weights(
         cells = np.where(mask, sample_weight[:, i : i + 1], 0.0)
         if by_task.get(task.name) is not None and mask.any():
             codes = targets.values[:, span.start].astype(np.intp)
-            factors = _factors(by_task[task.name], codes[mask[:, 0]], task)
+            labelled = mask[:, 0]
+            factors = _factors(by_task[task.name], codes[labelled], cells[labelled, 0], task)
             cells = cells * factors[codes][:, None]
             mask = cells > 0
         if mask.any():
@@ -135,12 +135,14 @@ def _class_weights(class_weight: Any, tasks: tuple[Task, ...]) -> dict[str, Any]
     return dict(class_weight)
 
 
-def _factors(class_weight: Any, codes: np.ndarray, task: Task) -> np.ndarray:
+def _factors(class_weight: Any, codes: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:
     """Return the factor of each class, shape (n_classes,)."""
     factors = np.ones(task.n_classes)
     if isinstance(class_weight, str):
-        present = np.unique(codes)
-        factors[present] = compute_class_weight(class_weight, classes=present, y=codes)
+        # As scikit-learn has it, with a row of weight 2 counted twice.
+        totals = np.bincount(codes, weights=weights, minlength=task.n_classes)
+        present = totals > 0
+        factors[present] = totals.sum() / (present.sum() * totals[present])
         return factors
     labels = list(task.classes)
     for label, weight in class_weight.items():
@@ -161,6 +163,15 @@ def _factors(class_weight: Any, codes: np.ndarray, task: Task) -> np.ndarray:
 def _columns_by_task(frame: pd.DataFrame, tasks: tuple[Task, ...]) -> pd.DataFrame:
     names = [task.name for task in tasks]
     by_name = {str(label): label for label in frame.columns}
-    if frame.shape[1] == 1 or not set(by_name) >= set(names):
-        return frame  # by position; the shape is checked next
+    if frame.shape[1] == 1 and len(names) == 1:
+        return frame
+    for name in by_name:
+        if name not in names:
+            raise ValueError(
+                f"Sample weights in a frame have a column per task. Found column {name!r}; the "
+                f"tasks are {names}.{did_you_mean(name, names)}"
+            )
+    if len(by_name) < len(names):
+        missing = [name for name in names if name not in by_name]
+        raise ValueError(f"Sample weights in a frame lack columns for the tasks {missing}.")
     return frame[[by_name[name] for name in names]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ class TaskScoring(BaseEstimator):
     metrics : mapping of str to str or callable, default=None
         A scorer for each task to be scored: a scikit-learn scorer name, ``"skill"`` (see
         :func:`skill_score`), or a callable ``metric(y_true, y_pred)``, larger being
-        better.  None: the skill of every task.
+        better, which gets `sample_weight` if it takes it.  None: the skill of every task.
     weights : mapping of str to float, default=None
         Weights of the tasks in the mean.  None: equal.
 
@@ -70,7 +71,7 @@ class TaskScoring(BaseEstimator):
         -------
         dict of str to float
             A score per task, NaN for a task without a label here, and their mean over the
-            others under ``"score"``.
+            others under ``"score"``.  A task that is called "score" goes by "task_score".
         """
         estimator, X = _unwrap(estimator, X)
         tasks = {task.name: i for i, task in enumerate(estimator.tasks_)}
@@ -84,7 +85,10 @@ class TaskScoring(BaseEstimator):
             _check_task(name, tasks)
         rows = _Rows(estimator, X, y_true, sample_weight)
         scores = {name: rows.score(tasks[name], metric) for name, metric in metrics.items()}
-        return {**scores, "score": self._mean(scores)}
+        mean = self._mean(scores)
+        if "score" in scores:  # a task of that name makes room for the mean
+            scores["task_score"] = scores.pop("score")
+        return {**scores, "score": mean}
 
     def score(
         self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None
@@ -155,7 +159,8 @@ class TaskScorer(BaseEstimator):
             Larger is better.
         """
         scoring = TaskScoring({self.task: self.metric})
-        return scoring(estimator, X, y_true, sample_weight)[self.task]
+        key = "task_score" if self.task == "score" else self.task
+        return scoring(estimator, X, y_true, sample_weight)[key]
 
     def score(self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None) -> float:
         """Score the task; the same as calling the object.
@@ -221,6 +226,9 @@ class _Rows:
                 f"X and y must have the same number of rows. Found "
                 f"{len(self.outputs[0].values)} and {len(self.targets)}."
             )
+        names = [output.task.name for output in self.outputs]
+        if set(getattr(sample_weight, "columns", [])) >= set(names):
+            sample_weight = sample_weight[names]  # a frame goes by name, as in fit
         self.weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
         ends = np.cumsum([output.task.n_columns for output in self.outputs])
         starts = [0, *ends[:-1]]
@@ -248,6 +256,8 @@ class _Rows:
         view = (_CodeClassifier if output.task.has_classes else _NumberRegressor)(kept, y)
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):
+            takes = inspect.signature(metric).parameters
+            options = options if "sample_weight" in takes else {}
             return float(metric(y, view.predict(None), **options))
         scorer = get_scorer(metric)
         try:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmtl.tasks._classes import category_codes, column_types, named_for, with_classes
 from skmtl.tasks._inference import declare_tasks, numbers
 from skmtl.tasks._table import read_table
-from skmtl.tasks._task import CLASSIFICATION, Task, TaskWarning
+from skmtl.tasks._task import Task, TaskWarning
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class TargetEncoder:
         y : targets in any supported container
             Of shape (n_samples,) or (n_samples, n_columns).
         classes : dict of str to sequence, default=None
-            All classes of a task, for data that comes in parts.
+            All classes of a task by its name, for data that comes in parts.
 
         Returns
         -------
@@ -97,7 +98,7 @@ class TargetEncoder:
         ------
         ValueError
             If a column cannot be what it is declared to be, or holds infinity, dates or
-            complex numbers.
+            complex numbers; if `classes` names no class task, or a class is not a category.
         TypeError
             If the cells of a class column cannot be told apart and sorted.
 
@@ -110,12 +111,13 @@ class TargetEncoder:
         for label, column in frame.items():  # by position: names may still be doubled
             _check_column(column, str(label))
         tasks = declare_tasks(frame, self.tasks, self.default_kind)
-        known = classes or {}
-        self.tasks_ = tuple(
-            _with_classes(task, frame, known.get(task.name, task.classes)) for task in tasks
-        )
+        named = named_for(tasks, classes)
+        self.tasks_ = tuple(with_classes(task, frame, named[task.name]) for task in tasks)
         self.columns_ = tuple(frame.columns)
-        self.dtypes_ = {column: frame[column].dtype for column in frame.columns}
+        self.dtypes_ = column_types(frame, self.tasks_, self.container_)
+        self.container_ = self.container_.wide_enough(
+            {task.columns[0]: task.classes for task in self.tasks_ if task.has_classes}
+        )
         self.labelled_ = {
             task.name: bool(frame[list(task.columns)].notna().to_numpy().any()) for task in tasks
         }
@@ -284,62 +286,6 @@ def _check_column(column: pd.Series, name: str) -> None:
         )
 
 
-def _with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
-    columns = [frame[column] for column in task.columns]
-    if not task.has_classes:
-        for column in columns:
-            if numbers(column) is None and column.notna().any():
-                raise ValueError(
-                    f"Task {task.name!r} is declared as regression, but column "
-                    f"{str(column.name)!r} holds {column.dtype} values such as "
-                    f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
-                    "numeric."
-                )
-        return Task(task.name, "regression", task.columns)
-    classes = _classes(columns[0], task) if len(declared) == 0 else tuple(declared)
-    if task.kind == "binary" and len(classes) > 2:
-        raise ValueError(
-            f"Task {task.name!r} is declared as binary, but column {str(columns[0].name)!r} has "
-            f"{len(classes)} classes. Declare it as 'multiclass'."
-        )
-    kind = task.kind
-    if kind == CLASSIFICATION:
-        kind = "binary" if len(classes) <= 2 else "multiclass"
-    if len(classes) == 1:
-        warnings.warn(
-            f"Task {task.name!r} has one class only, {classes[0]!r}: it will always be predicted.",
-            TaskWarning,
-            stacklevel=5,
-        )
-    return Task(task.name, kind, task.columns, classes)
-
-
-def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(column.cat.categories)
-    values = numbers(column)
-    labelled = column.dropna()
-    if values is not None:
-        finite = values[~np.isnan(values)]
-        if np.any(finite != np.floor(finite)):
-            raise ValueError(
-                f"Unknown label type: continuous. Task {task.name!r} is a classification, but "
-                f"column {str(column.name)!r} holds numbers with fractions. Declare it as "
-                "'regression', or turn it into categories."
-            )
-    try:
-        labels = labelled.unique().tolist()
-        if len({type(label) for label in labels}) > 1 and values is None:
-            return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
-        return tuple(sorted(labels))
-    except TypeError as error:
-        raise TypeError(
-            f"Task {task.name!r}: the cells of column {str(column.name)!r} cannot be told apart "
-            f"and sorted as classes. Found {labelled.iloc[0]!r}. Use strings, numbers, booleans "
-            "or categories."
-        ) from error
-
-
 def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
     """Return codes or numbers, float64, NaN where missing."""
     _check_column(column, str(column.name))
@@ -371,7 +317,9 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
 
 def _decode(codes: np.ndarray, task: Task, dtype: Any) -> pd.Series:
     if isinstance(dtype, pd.CategoricalDtype):
-        return pd.Series(pd.Categorical.from_codes(codes.astype(np.intp), dtype=dtype))
+        # The order of the classes is the task's own, that of the categories the column's.
+        places = category_codes(task, dtype)[codes.astype(np.intp)]
+        return pd.Series(pd.Categorical.from_codes(places, dtype=dtype))
     labels = pd.Series(list(task.classes), dtype=dtype)
     return labels.take(codes.astype(np.intp)).reset_index(drop=True)
 

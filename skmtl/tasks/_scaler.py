@@ -49,6 +49,26 @@ class TargetScaler:
         self.scale_ = np.where(is_number & ~constant, np.sqrt(variance), 1.0)
         return self
 
+    def with_columns(self, other: TargetScaler, columns: np.ndarray) -> TargetScaler:
+        """Return a copy that takes some columns from another scaler.
+
+        Parameters
+        ----------
+        other : TargetScaler
+            Fitted, on rows that hold the first labels of these columns.
+        columns : ndarray of shape (n_columns,), bool
+            Which columns.
+
+        Returns
+        -------
+        TargetScaler
+            A copy.
+        """
+        scaler = TargetScaler()
+        scaler.mean_ = np.where(columns, other.mean_, self.mean_)
+        scaler.scale_ = np.where(columns, other.scale_, self.scale_)
+        return scaler
+
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Standardise regression columns.
 

@@ -10,6 +10,8 @@ from skmtl.tasks._task import Task
 
 #: Regression targets are stratified over this many quantile bins.
 N_BINS = 5
+#: As many classes of a task, the most frequent ones, are dealt out one by one.
+MAX_CLASSES = 100
 #: Passes over the rows that even out what the deal left.
 MAX_ROUNDS = 100
 
@@ -24,7 +26,8 @@ def stratified_folds(
 
     The rarest stratum (a class, a quantile bin or a missing label of some task) is dealt
     out first, to the folds that still want most of it; then the next rarest among the rows
-    that are left.
+    that are left.  Of a task of more than 100 classes the rare ones are one stratum, which is
+    dealt out in the order of its classes.
 
     Parameters
     ----------
@@ -54,7 +57,8 @@ def stratified_folds(
     K. Sechidis, G. Tsoumakas, I. Vlahavas: On the Stratification of Multi-Label Data,
     ECML PKDD 2011, Algorithm 1.
     """
-    strata = _strata(targets, tasks)  # (n_samples, n_strata)
+    codes = _codes(targets, tasks)  # (n_samples, n_tasks)
+    strata, owners = _strata(codes)  # (n_samples, n_strata), task of a stratum of many classes
     folds = np.full(len(targets), -1)
     counts = strata.sum(axis=0)
     wanted = counts[:, None] * shares  # (n_strata, n_folds), still to be given
@@ -65,26 +69,28 @@ def stratified_folds(
         rarest = int(np.where(left > 0, left, np.inf).argmin())
         rows = np.flatnonzero(strata[:, rarest] & (folds < 0))
         keys = strata[np.ix_(rows, np.argsort(counts)[::-1])].T
-        rows = rows[np.lexsort((tie[rows], *keys))]
+        by_class = [codes[rows, owners[rarest]]] if rarest in owners else []
+        rows = rows[np.lexsort((tie[rows], *keys, *by_class))]
         folds[rows] = _deal(len(rows), wanted[rarest], room, random_state.permutation(len(shares)))
         for fold in range(len(shares)):
             given = strata[rows[folds[rows] == fold]].sum(axis=0)
             wanted[:, fold] -= given
             room[fold] -= (folds[rows] == fold).sum()
-        left = strata[folds < 0].sum(axis=0)
-    return _even_out(folds, strata, shares, tie)
+            left -= given
+    return _even_out(folds, codes, shares, tie)
 
 
 def _even_out(
-    folds: np.ndarray, strata: np.ndarray, shares: np.ndarray, tie: np.ndarray
+    folds: np.ndarray, codes: np.ndarray, shares: np.ndarray, tie: np.ndarray
 ) -> np.ndarray:
     """Move rows between folds while that lowers the sum of squared deviations.
 
     A move of row i from fold f to g changes the sum over its strata s (and over the size of
-    the folds) by ``2 * sum_s (d_sg - d_sf + 1)``, with d the count above the ideal one.
+    the folds) by ``2 * sum_s (d_sg - d_sf + 1)``, with d the count above the ideal one.  Here
+    every class is a stratum.
     """
     n = len(folds)
-    member = sparse.csr_array(np.column_stack([strata, np.ones(n, dtype=bool)]), dtype=np.float64)
+    member = _member(codes)
     ideal = member.sum(axis=0)[:, None] * shares
     n_own = member.sum(axis=1)
 
@@ -132,19 +138,47 @@ def _deal(n_rows: int, wanted: np.ndarray, room: np.ndarray, tie: np.ndarray) ->
     return folds[np.lexsort((tie[folds], place))]
 
 
-def _strata(targets: Targets, tasks: tuple[Task, ...]) -> np.ndarray:
-    columns: list[np.ndarray] = []
+def _codes(targets: Targets, tasks: tuple[Task, ...]) -> np.ndarray:
+    """Return the class or quantile bin of each row in each task, -1 where it has no label."""
+    codes = np.full((len(targets), len(tasks)), -1)
     start = 0
-    for task in tasks:
+    for code, task in zip(codes.T, tasks, strict=True):
         span = slice(start, start + task.n_columns)
         start = span.stop
         present = targets.mask[:, span].any(axis=1)
-        code = np.full(len(targets), -1)
         if task.has_classes:
             code[present] = targets.values[present, span.start].astype(np.intp)
         elif present.any():
             mean = targets.values[:, span].mean(axis=1)
             edges = np.unique(np.quantile(mean[present], np.linspace(0, 1, N_BINS + 1)[1:-1]))
             code[present] = np.searchsorted(edges, mean[present], side="right")
-        columns.extend(code == value for value in np.unique(code))
-    return np.column_stack(columns)
+    return codes
+
+
+def _strata(codes: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:
+    """Return which rows are in which stratum, and the task of each stratum of many classes."""
+    columns: list[np.ndarray] = []
+    owners: dict[int, int] = {}
+    for task, code in enumerate(codes.T):
+        values, counts = np.unique(code, return_counts=True)
+        rank = np.argsort(np.argsort(np.where(values < 0, -np.inf, -counts), kind="stable"))
+        own = values[rank < MAX_CLASSES + (values[0] < 0)]
+        columns.extend(code == value for value in own)
+        if len(own) < len(values):
+            owners[len(columns)] = task
+            columns.append(~np.isin(code, own))
+    return np.column_stack(columns), owners
+
+
+def _member(codes: np.ndarray) -> sparse.csr_array:
+    """Return which rows are in which class, bin or gap of each task, and a column of ones."""
+    columns, n_columns = [], 0
+    for code in codes.T:
+        values, places = np.unique(code, return_inverse=True)
+        columns.append(places + n_columns)
+        n_columns += len(values)
+    columns.append(np.full(len(codes), n_columns))
+    places = np.column_stack(columns)
+    starts = np.arange(len(codes) + 1) * places.shape[1]
+    shape = (len(codes), n_columns + 1)
+    return sparse.csr_array((np.ones(places.size), places.ravel(), starts), shape=shape)

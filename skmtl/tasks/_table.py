@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,47 @@ class Container:
     name: Any = None
     dtype: Any = None
     template: Any = None
+
+    def lists_categories(self, position: int) -> bool:
+        """Tell whether the type of a category column lists all its categories.
+
+        Parameters
+        ----------
+        position : int
+            Which column of y.
+
+        Returns
+        -------
+        bool
+            True for categories of pandas and Enum of polars; False for Categorical of polars
+            and dictionaries of pyarrow, which know what occurs only.
+        """
+        if self.template is None:
+            return True
+        dtypes = list(getattr(self.template, "dtypes", []))
+        return bool(dtypes) and type(dtypes[position]).__name__ in {"Enum", "CategoricalDtype"}
+
+    def wide_enough(self, classes: Mapping[Any, Sequence[Any]]) -> Container:
+        """Return a container whose strings are as long as the longest class needs.
+
+        Parameters
+        ----------
+        classes : mapping of hashable to sequence
+            The classes by column.
+
+        Returns
+        -------
+        Container
+            A copy, or this one if it is no array of strings.
+        """
+        if self.form == "array" and self.dtype is not None:
+            labels = [label for listed in classes.values() for label in listed]
+            return replace(self, dtype=_widened(self.dtype, labels))
+        if self.form == "records":
+            names = self.dtype.names
+            fields = [(name, _widened(self.dtype[name], classes.get(name, ()))) for name in names]
+            return replace(self, dtype=np.dtype(fields))
+        return self
 
     def restore(self, frame: pd.DataFrame, is_number: list[bool]) -> Any:
         """Put predictions into the container that y came in.
@@ -232,6 +273,11 @@ def _cells(column: pd.Series) -> np.ndarray:
         dtype = getattr(dtype, "numpy_dtype", np.dtype(object))
         dtype = np.dtype(object) if column.isna().any() else dtype
     return column.to_numpy(dtype=dtype)
+
+
+def _widened(dtype: np.dtype, labels: Sequence[Any]) -> np.dtype:
+    texts = [label for label in labels if isinstance(label, str | bytes)]
+    return np.result_type(dtype, np.array(texts)) if dtype.kind in "SU" and texts else dtype
 
 
 def _to_array(frame: pd.DataFrame) -> np.ndarray:

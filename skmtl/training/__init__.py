@@ -11,6 +11,7 @@ from skmtl.training._callbacks import ProgressLine as ProgressLine
 from skmtl.training._callbacks import StopTraining as StopTraining
 from skmtl.training._callbacks import ValidationScore as ValidationScore
 from skmtl.training._callbacks import WatchLosses as WatchLosses
+from skmtl.training._callbacks import check_weights as check_weights
 from skmtl.training._callbacks import split_callbacks as split_callbacks
 from skmtl.training._net import EVALUATION_ROWS as EVALUATION_ROWS
 from skmtl.training._net import TaskNet as TaskNet

@@ -35,12 +35,14 @@ class WatchLosses(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Look at the epoch's losses."""
         record = net.history[-1]
-        if np.isfinite(record["train_loss"]):
+        if np.isfinite([record["train_loss"], record.get("valid_loss", 0.0)]).all():
             return
-        losses = {
-            name: record.get(f"train_loss_{name}", 0.0) for name in net.criterion_.layout.names
-        }
-        bad = [name for name, loss in losses.items() if not np.isfinite(loss)]
+        bad = [
+            name
+            for name in net.criterion_.layout.names
+            if not np.isfinite(record.get(f"train_loss_{name}", 0.0))
+            or not np.isfinite(record.get(f"valid_loss_{name}", 0.0))
+        ]
         raise DivergedError(
             f"The loss of task {', '.join(map(repr, bad[:5]))}"
             f"{' and others' if len(bad) > 5 else ''} became NaN or infinite in epoch "
@@ -49,12 +51,33 @@ class WatchLosses(Callback):
         )
 
 
+def check_weights(net: Any) -> None:
+    """Look at the weights after the last step, which no loss has seen.
+
+    Parameters
+    ----------
+    net : TaskNet
+        Trained.
+
+    Raises
+    ------
+    DivergedError
+        If a weight is NaN or infinite.
+    """
+    if not all(bool(torch.isfinite(weight).all()) for weight in net.module_.parameters()):
+        raise DivergedError(
+            "The weights became NaN or infinite in the last step. Lower `lr`, standardise the "
+            "features, or look for extreme values in X and y."
+        )
+
+
 class ValidationScore(Callback):
     """Records ``valid_score``: mean over tasks of ``1 - loss / loss of the best constant``.
 
-    Both losses are measured on the validation rows; the constant comes from the training
-    rows.  Tasks count by their fixed weight, those without a label among the validation
-    rows not at all.  0 is as good as a constant, 1 perfect.
+    The loss is measured on the validation rows, that of the constant on the training rows,
+    which are more: the few validation labels of a rare task may all lie near its mean.
+    Tasks count by their fixed weight, those without a label among the validation rows not at
+    all.  0 is as good as a constant, 1 perfect.
 
     Parameters
     ----------
@@ -65,8 +88,9 @@ class ValidationScore(Callback):
     """
 
     def __init__(self, train: TaskData, valid: TaskData, weights: np.ndarray) -> None:
-        null = null_losses(train, valid).cpu().numpy()
-        self.weights = np.where(np.isfinite(null) & (null > 0), weights, 0.0)
+        null = null_losses(train).cpu().numpy()
+        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > 0)
+        self.weights = np.where(judged, weights, 0.0)
         self.null = np.where(self.weights > 0, null, 1.0)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -116,8 +140,7 @@ class EarlyStopping(Callback):
             self._waited = 0
             return
         self._waited += 1
-        if self._waited >= self.patience:
-            raise StopTraining
+        net.stops_ = net.stops_ or self._waited >= self.patience
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Put the best weights back."""
@@ -159,8 +182,7 @@ class EpochHook(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Call the function."""
-        if self.function(net):
-            raise StopTraining
+        net.stops_ = self.function(net) or net.stops_
 
 
 class ProgressLine(Callback):
@@ -202,30 +224,45 @@ class ProgressLine(Callback):
         sys.stderr.write("\n")
 
 
-def null_losses(train: TaskData, valid: TaskData) -> Tensor:
-    """Compute the validation losses of the best constant model of the training rows.
+def null_losses(data: TaskData) -> Tensor:
+    """Compute the losses of the best constant model on its own rows.
 
     Parameters
     ----------
-    train, valid : TaskData
+    data : TaskData
         The rows.
 
     Returns
     -------
     Tensor of shape (task,)
-        Losses; NaN for a task without a label among the validation rows.
+        Losses; NaN for a task without a label.
     """
     losses = []
-    for group in valid.layout.groups:
-        y, w = group.outputs(train.y.T), group.weights_of(train.w.T)
-        constant = group.head.null_outputs(y, w)
-        y, w = group.outputs(valid.y.T), group.weights_of(valid.w.T)
+    for group in data.layout.groups:
+        y, w = group.outputs(data.y.T), group.weights_of(data.w.T)
         # As BatchIterator does it: weights over the number of labelled cells of the task.
         cells = (w > 0).sum((-2, -1), keepdim=True)
-        z = constant.expand(-1, -1, y.shape[-1]).unsqueeze(0)
+        z = group.head.null_outputs(y, w).expand(-1, -1, y.shape[-1]).unsqueeze(0)
         loss, _ = group.head.loss_and_gradient(z, y, w / cells.clamp_min(1))
         losses.append(torch.where(cells.flatten() > 0, loss[0], torch.nan))
     return torch.cat(losses)
+
+
+def has_labels(data: TaskData) -> Tensor:
+    """Tell which tasks have a label of positive weight.
+
+    Parameters
+    ----------
+    data : TaskData
+        The rows.
+
+    Returns
+    -------
+    Tensor of shape (task,), bool
+        In the order of the layout.
+    """
+    groups = data.layout.groups
+    return torch.cat([(group.weights_of(data.w.T) > 0).flatten(1).any(1) for group in groups])
 
 
 def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dis
 from contextlib import suppress
 from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
 from skmtl.training._batches import BatchIterator, TaskData
@@ -30,8 +29,8 @@ class TaskNet(NeuralNet):
     batches are slices (:class:`BatchIterator`), losses are summed on the device and read
     once per epoch, and the history has a loss per task.  If a callback listens to batches,
     skorch's own loop runs in place of the fast one.  Ctrl-C ends the fit with
-    ``KeyboardInterrupt`` as everywhere else; skorch's callbacks that stop a fit by raising
-    ``KeyboardInterrupt`` themselves still only stop that fit.
+    ``KeyboardInterrupt`` as everywhere else; skorch's own callbacks that stop a fit by raising
+    it themselves (``EarlyStopping``) still only stop that fit.
 
     Parameters
     ----------
@@ -113,6 +112,7 @@ class TaskNet(NeuralNet):
         """
         if not self.initialized_:
             self.initialize()
+        self.stops_ = False
         self.notify("on_train_begin", X=X, y=y)
         with suppress(StopTraining):
             self.fit_loop(X, y, **fit_params)
@@ -120,13 +120,16 @@ class TaskNet(NeuralNet):
         return self
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks; a ``raise KeyboardInterrupt`` of theirs stops this fit only."""
+        """Call the callbacks, and end the fit if one of them asked for it."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
-            if _was_raised_by_code(interrupt):
-                raise StopTraining from interrupt
-            raise
+            if not _was_raised_by_skorch(interrupt):
+                raise
+            self.stops_ = True
+        # After all callbacks, so that each sees the last epoch.
+        if method_name == "on_epoch_end" and self.stops_:
+            raise StopTraining
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Return training and validation rows as they were given."""
@@ -174,12 +177,14 @@ class TaskNet(NeuralNet):
             return
         if self._listens_to_batches(training):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        elif training:
-            self._train(iterator)
         else:
-            self._evaluate(iterator)
+            # One row stands for all batches: callbacks of skorch look for it.
+            self.history.new_batch()
+            (self._train if training else self._evaluate)(iterator)
         losses, total = self._epoch.read(self.criterion_)
+        former = [row[f"{prefix}_loss"] for row in self.history[:-1]]
         self.history.record(f"{prefix}_loss", total)
+        self.history.record(f"{prefix}_loss_best", all(total < loss for loss in former))
         for name, loss in losses.items():
             self.history.record(f"{prefix}_loss_{name}", loss)
 
@@ -212,6 +217,8 @@ class TaskNet(NeuralNet):
             getattr(type(callback), hook) is not getattr(Callback, hook)
             for _, callback in self.callbacks_
             for hook in _BATCH_HOOKS
+            # A schedule by epochs has nothing to do after a batch.
+            if not (isinstance(callback, LRScheduler) and callback.step_every == "epoch")
         )
 
 
@@ -245,12 +252,10 @@ class _EpochLosses:
         return {name: loss for name, loss, count in named if count}, numbers[-1]
 
 
-def _was_raised_by_code(interrupt: KeyboardInterrupt) -> bool:
-    """Tell a ``raise KeyboardInterrupt`` from a Ctrl-C, which strikes between instructions."""
+def _was_raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a callback of skorch that stops its fit, as they do, from a Ctrl-C."""
     traceback = interrupt.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
-    if traceback is None:
-        return False
-    code = traceback.tb_frame.f_code.co_code
-    return code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    module = "" if traceback is None else traceback.tb_frame.f_globals.get("__name__", "")
+    return bool(module.startswith("skorch.callbacks"))

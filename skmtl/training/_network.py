@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from skmtl.heads import Layout, StackedHeads
 from skmtl.layers import Seeds, StackedLinear
@@ -37,6 +37,7 @@ class Network(nn.Module):
         self.body = body
         self.heads = heads
         self.follows_dtype = follows_dtype
+        self._kept: tuple[list[Any], Network] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the output rows of all tasks."""
@@ -60,16 +61,28 @@ class Network(nn.Module):
         Tensor of shape (member, output row, sample), float64
             Outputs, on the CPU.
         """
-        tensors = dict(self.named_parameters()) | dict(self.named_buffers())
-        like: Tensor = next(self.parameters())
-        if like.device.type == "cpu" and self.follows_dtype:
-            tensors = {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
-            like = like.double()
+        network = self._evaluator()
+        like = next(network.parameters())
         outputs = []
         for chunk in chunks:
             x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
-            outputs.append(functional_call(self, tensors, (x,)).double().cpu())
+            outputs.append(network(x).double().cpu())
         return torch.cat(outputs, dim=-1)
+
+    def _evaluator(self) -> Network:
+        """Return a copy in float64, which threads may share, or the network itself."""
+        like = next(self.parameters())
+        if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
+            return self
+        version = [(tensor.data_ptr(), tensor._version) for tensor in self.state_dict().values()]
+        kept = self._kept  # read once: another thread may replace it
+        if kept is None or kept[0] != version:
+            kept = self._kept = (version, copy.deepcopy(self).double().eval())
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the copy for evaluation."""
+        return {**self.__dict__, "_kept": None}
 
     def relu_chain(self) -> list[StackedLinear] | None:
         """List the layers, if the network is linear layers with ReLUs between and no more.
@@ -101,8 +114,8 @@ class Network(nn.Module):
         first: dict[str, Tensor] = {}  # of each copy of a user's module
         for name, parameter in named:
             if name.startswith("body.trunk."):
-                copy = name.split(".")[3] if name.startswith("body.trunk.copies.") else ""
-                first.setdefault(copy, parameter)
+                which = name.split(".")[3] if name.startswith("body.trunk.copies.") else ""
+                first.setdefault(which, parameter)
         parts: dict[str, list[Tensor]] = {
             "all": [p for _, p in named],
             "input": list(first.values()),

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from skmtl._strategy import Strategy, resolve
@@ -77,8 +78,9 @@ class WeightingModule(nn.Module, ABC):
         Tensor of shape (member, task)
             Weights.
         """
-        leaf = losses.detach().requires_grad_()
-        self(leaf, present).sum().backward()
+        with torch.enable_grad():
+            leaf = losses.detach().requires_grad_()
+            self(leaf, present).sum().backward()
         return losses.new_zeros(losses.shape) if leaf.grad is None else leaf.grad
 
 

@@ -1,5 +1,6 @@
 """What the three estimators have in common."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 from torch import nn
 
 from skmtl import (
@@ -22,6 +24,7 @@ from skmtl import (
     TaskScoring,
 )
 from skmtl.penalties import L1, L2
+from skmtl.tasks import TaskWarning
 from skmtl.trunks import MLP, ModuleTrunk
 
 
@@ -420,3 +423,111 @@ def test_fold_scores_do_not_see_the_test_rows(make):
     X, Y = rng.normal(size=(150, 5)), pd.DataFrame(rng.normal(size=(150, 2)), columns=["a", "b"])
     scores = cross_validate(make(max_epochs=40), X, Y, cv=KFold(3, shuffle=True, random_state=0))
     assert scores["test_score"].mean() < 0.05
+
+
+def test_predict_from_many_threads_is_serial_predict(table, make):
+    X, Y = table
+    est = make(max_epochs=3).fit(X, Y)
+    X = np.tile(X, (40, 1))
+    alone = outputs(est, X)
+    est = clone(est).fit(X[:120], Y)  # no copy for evaluation yet
+    with Parallel(n_jobs=4, backend="threading") as parallel:
+        results = parallel(delayed(outputs)(est, X) for _ in range(12))
+    for values in results:
+        np.testing.assert_array_equal(values, alone)
+    assert next(est.net_.module_.parameters()).dtype == torch.float32
+    est.partial_fit(X[:120], Y)
+    assert not np.array_equal(outputs(est, X), alone)
+
+
+def test_hidden_labels_do_not_steer_the_validation_split(table, make):
+    X, Y = table
+    weights = pd.DataFrame(1.0, index=Y.index, columns=list(Y))
+    weights.loc[:40, "sold"] = 0
+    hidden = Y.copy()
+    hidden.loc[:40, "sold"] = None
+    left = make(early_stopping=True).fit(X, Y, sample_weight=weights)
+    right = make(early_stopping=True).fit(X, hidden)
+    np.testing.assert_array_equal(outputs(left, X), outputs(right, X))
+
+
+def test_weights_on_cells_without_a_label_do_not_matter(table, make):
+    X, Y = table
+    weights = np.ones((120, 3))
+    other = np.where(Y.isna().to_numpy(), 7.0, weights)
+    left, right = (make().fit(X, Y, sample_weight=w) for w in (weights, other))
+    np.testing.assert_array_equal(outputs(left, X), outputs(right, X))
+
+
+def test_misspelt_columns_of_weights_are_an_error(table, make):
+    X, Y = table
+    weights = pd.DataFrame(1.0, index=Y.index, columns=["prize", "sold", "kind"])
+    with pytest.raises(ValueError, match=r"Found column 'prize'.*Did you mean 'price'"):
+        make().fit(X, Y, sample_weight=weights)
+
+
+def test_balanced_counts_a_row_of_weight_2_twice(table, make):
+    X, Y = table
+    Y = Y[["sold"]].dropna()
+    X = X[Y.index]
+    weight = np.random.default_rng(0).integers(1, 4, len(Y))
+    params = {
+        "early_stopping": False,
+        "dtype": "float64",
+        "batch_size": -1,
+        "class_weight": "balanced",
+    }
+    weighted = make(**params).fit(X, Y, sample_weight=weight)
+    repeated = make(**params).fit(np.repeat(X, weight, axis=0), Y.loc[Y.index.repeat(weight)])
+    np.testing.assert_allclose(outputs(weighted, X), outputs(repeated, X), rtol=1e-7)
+
+
+def test_pure_estimators_refuse_the_other_kind(table):
+    X, Y = table
+    with pytest.raises(ValueError, match="learns classification tasks only, but task 'price'"):
+        MultiTaskNetClassifier({"price": "regression"}).fit(X, Y[["price", "sold"]])
+    with pytest.raises(ValueError, match="learns regression tasks only, but task 'kind'"):
+        MultiTaskNetRegressor({"kind": "classification"}).fit(X, Y[["price", "kind"]])
+
+
+def test_regressor_scores_r2_on_labelled_rows(table):
+    X, Y = table
+    est = MultiTaskNetRegressor(max_epochs=3, random_state=0).fit(X, Y[["price"]])
+    assert est.score(X, Y[["price"]]) == TaskScoring({"price": "r2"})(est, X, Y[["price"]])["score"]
+
+
+class Nothing(Callback):
+    """A callback whose repr holds its address."""
+
+    def __repr__(self):
+        return object.__repr__(self)
+
+
+def test_going_on_with_changed_parameters_is_an_error(table, make):
+    X, Y = table
+    est = make(max_epochs=2, warm_start=True, callbacks=[Nothing()]).fit(X, Y)
+    est = pickle.loads(pickle.dumps(est))
+    est.set_params(lr=0.1, max_epochs=3, early_stopping=False).fit(X, Y)
+    assert est.n_iter_ == 5
+    assert est.net_.optimizer_.param_groups[0]["lr"] == 0.1
+    with pytest.raises(ValueError, match=r"built with `sharing = 'hard'`. Found `sharing = 'indep"):
+        est.set_params(sharing="independent").fit(X, Y)
+
+
+def test_a_task_whose_first_labels_come_later_is_scaled_by_them(make):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    Y = pd.DataFrame({"a": X[:, 0], "late": 1e5 + 100 * X[:, 1]})
+    est = make(tasks="regression")
+    with pytest.warns(TaskWarning, match="'late'"):
+        est.partial_fit(X, Y.assign(late=np.nan))
+    assert est.predict(X)["late"].isna().all()
+    for _ in range(60):
+        est.partial_fit(X, Y)
+    assert TaskScoring({"late": "r2"})(est, X, Y)["late"] > 0.9
+
+
+def test_balanced_weights_need_all_rows(table, make):
+    X, Y = table
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        make(class_weight="balanced").partial_fit(X, Y)

@@ -170,3 +170,29 @@ def test_errors(table, est):
         TaskScoring(METRICS)(StandardScaler(), X, Y)
     with pytest.raises(ValueError, match=r"same number of rows. Found 150 and 10"):
         TaskScoring(METRICS)(est, X, Y[:10])
+
+
+def test_a_task_called_score_makes_room(table):
+    X, Y = table
+    Y = Y.rename(columns={"price": "score"})
+    est = small().fit(X, Y)
+    scores = TaskScoring()(est, X, Y)
+    assert set(scores) == {"task_score", "sold", "kind", "score"}
+    assert scores["score"] == pytest.approx(
+        np.mean([scores[k] for k in ("task_score", "sold", "kind")])
+    )
+    assert task_scorer("score", "r2")(est, X, Y) == pytest.approx(scores["task_score"])
+
+
+def test_weights_in_a_frame_go_by_name(table, est):
+    X, Y = table
+    weights = pd.DataFrame(np.random.default_rng(0).random(Y.shape), columns=list(Y))
+    turned = weights[["kind", "price", "sold"]]
+    assert TaskScoring()(est, X, Y, weights) == TaskScoring()(est, X, Y, turned)
+    assert TaskScoring()(est, X, Y, weights) != TaskScoring()(est, X, Y)
+
+
+def test_a_metric_without_weights_is_asked_without(table, est):
+    X, Y = table
+    metric = TaskScoring({"price": lambda y, p: -mean_absolute_error(y, p)})
+    assert metric(est, X, Y, np.random.default_rng(0).random(150)) == metric(est, X, Y)

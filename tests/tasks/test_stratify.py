@@ -149,3 +149,34 @@ def test_many_unrelated_tasks_on_many_rows_are_spread_evenly_and_fast():
     assert time.perf_counter() - start < 5  # 0.4 s on an idle core
     assert largest_deviation(codes(values), tasks, folds, 5) <= 2.5
     assert largest_deviation(codes(values), tasks, plain_folds(n, 5, 0), 5) > 40
+
+
+def test_rare_ones_of_many_classes_are_spread_evenly_and_fast():
+    n, n_classes = 20_000, 2_000
+    values = np.arange(n) % n_classes
+    values[: n // 4] = 0  # one that is not rare
+    values = np.random.default_rng(0).permutation(values).astype(float)
+    values[:500] = np.nan
+    task = Task("c", "multiclass", classes=range(n_classes))
+    start = time.perf_counter()
+    folds = folds_of(codes(values), (task,), [0.2] * 5)
+    assert time.perf_counter() - start < 2  # 0.1 s on an idle core; 47 s with a stratum for each
+    assert np.ptp(np.bincount(folds)) <= 2
+    assert largest_deviation(codes(values), (task,), folds, 5) <= 1.5
+
+
+def test_two_tasks_of_many_classes_are_both_spread_better_than_by_plain_folds():
+    random = np.random.default_rng(0)
+    n, n_classes = 6_000, 600
+    values = random.integers(0, n_classes, size=(n, 2))
+    tasks = tuple(Task(name, "multiclass", classes=range(n_classes)) for name in "cd")
+    folds = folds_of(codes(values), tasks, [0.2] * 5)
+    plain = plain_folds(n, 5, 0)
+
+    def mean_deviation(column, folds):
+        table = np.zeros((n_classes, 5))
+        np.add.at(table, (column, folds), 1)
+        return np.abs(table - table.mean(axis=1, keepdims=True)).mean()
+
+    for column in values.T:
+        assert mean_deviation(column, folds) < 0.8 * mean_deviation(column, plain)

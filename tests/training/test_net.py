@@ -2,12 +2,13 @@
 
 import copy
 import pickle
+import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, GradientNormClipping, LRScheduler
 from torch.nn import functional as F
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
@@ -229,19 +230,19 @@ def test_history_has_a_loss_per_task_and_epoch(table):
 def test_valid_score_is_the_mean_skill(table):
     X, Y = table
     est = make(max_epochs=1, lr=1e-12).fit(X, Y, X_val=X[:40], y_val=Y[:40])
-    # Labels are standardised by the training rows; their mean is the null model.
+    # The null model is the mean of the training rows, judged there.
     skills = []
     for task, output in zip(est.tasks_, est.predict_outputs(X[:40]), strict=True):
         column, whole = Y[task.name][:40], Y[task.name].dropna()
         keep = column.notna().to_numpy()
         if task.kind == "regression":
             loss = np.mean((output.values[keep, 0] - column[keep]) ** 2)
-            null = np.mean((whole.mean() - column[keep]) ** 2)
+            null = whole.astype(float).var(ddof=0)
         else:
             codes = [task.classes.index(label) for label in column[keep]]
             shares = np.array([(whole == c).mean() for c in task.classes])
             loss = -np.mean(np.log(output.values[keep][np.arange(len(codes)), codes]))
-            null = -np.mean(np.log(shares[codes]))
+            null = -np.sum(shares * np.log(shares))
         skills.append(1 - loss / null)
     assert est.history_["valid_score"].iloc[0] == pytest.approx(np.mean(skills), rel=1e-6)
 
@@ -257,7 +258,7 @@ def test_early_stopping_keeps_the_best_weights():
     scores = est.history_["valid_score"]
     assert est.n_iter_ < 300
     assert est.best_epoch_ == scores.idxmax() < est.n_iter_
-    kept = np.mean((est.predict(X_val) - y_val) ** 2) / np.mean((y.mean() - y_val) ** 2)
+    kept = np.mean((est.predict(X_val) - y_val) ** 2) / np.var(y)
     assert 1 - kept == pytest.approx(scores.max(), abs=1e-4)
 
 
@@ -293,8 +294,6 @@ class Interrupt(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         if len(net.history) == 2:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
             for _ in range(1000):  # Python handles the signal between instructions
                 pass
@@ -365,3 +364,105 @@ def test_cuda_fit_unpickles_on_the_cpu_and_agrees(table):
     finally:
         del torch.cuda.is_available
     assert next(moved.net_.module_.parameters()).device.type == "cpu"
+
+
+def test_one_odd_validation_label_does_not_decide(table):
+    """A rare task whose only validation label lies at the mean must not end the fit."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4))
+    Y = pd.DataFrame({"a": X[:, 0] + 0.1 * rng.normal(size=300), "rare": X[:, 1]})
+    Y_val = Y[:100].copy()
+    Y_val["rare"] = np.nan
+    Y_val.loc[0, "rare"] = Y["rare"].mean() + 1e-3
+    est = make(dtype="float32", max_epochs=100, lr=0.01, early_stopping=True)
+    est.fit(X, Y, X_val=X[:100], y_val=Y_val)
+    assert est.history_["valid_score"].min() > -2
+    assert est.best_epoch_ > 5
+
+
+def test_validation_rows_that_judge_nothing_are_an_error(table):
+    X, Y = table
+    est = make(early_stopping=True, loss_weights={"price": 0.0})
+    with pytest.raises(ValueError, match="finds no task to judge by"):
+        est.fit(
+            X, Y[["price", "sold"]], X_val=X[:5], y_val=Y[["price", "sold"]][:5].assign(sold=None)
+        )
+
+
+class Overflow(Callback):
+    """Sets a weight to infinity after the last loss has been read."""
+
+    def on_epoch_end(self, net, **kwargs):
+        with torch.no_grad():
+            next(net.module_.parameters()).fill_(np.inf)
+
+
+def test_the_weights_after_the_last_step_are_looked_at():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    est = make(max_epochs=1, callbacks=[Overflow()])
+    with pytest.raises(DivergedError, match="in the last step"):
+        est.fit(X, X[:, 0])
+    assert not hasattr(est, "net_")
+
+
+class Count(Callback):
+    """Counts epochs."""
+
+    def initialize(self):
+        self.epochs = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs += 1
+
+
+def test_callbacks_of_the_user_see_the_last_epoch(table):
+    X, Y = table
+    est = make(
+        early_stopping=True, max_epochs=300, n_iter_no_change=2, lr=0.05, callbacks=[Count()]
+    )
+    est.fit(X, Y)
+    assert est.n_iter_ < 300
+    assert est.net_.callbacks_[0][1].epochs == est.n_iter_
+
+
+def test_checkpoint_of_skorch_finds_its_monitor(table, tmp_path):
+    X, Y = table
+    est = make(callbacks=[Checkpoint(dirname=tmp_path)]).fit(X, Y, X_val=X, y_val=Y)
+    assert (tmp_path / "params.pt").exists()
+    best = est.net_.history[:, "valid_loss_best"]
+    losses = est.net_.history[:, "valid_loss"]
+    assert best == [all(loss < other for other in losses[:i]) for i, loss in enumerate(losses)]
+
+
+def test_a_schedule_by_epochs_keeps_the_fast_loop(table):
+    X, Y = table
+    schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+    net = make(callbacks=[schedule]).fit(X, Y).net_
+    assert not net._listens_to_batches(training=True)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", torch.optim.AdamW])
+def test_no_decay_unless_asked(optimizer):
+    est = make(optimizer=optimizer, callbacks=[Record()])
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    assert est.fit(X, X[:, 0]).net_.optimizer_.param_groups[0]["weight_decay"] == 0
+
+
+def test_weight_decay_without_effect_is_an_error():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match=r"`weight_decay = 0\.1` has no effect with LBFGS"):
+        make(optimizer=torch.optim.LBFGS, weight_decay=0.1).fit(X, X[:, 0])
+
+
+def test_ctrl_c_through_a_handler_of_the_users_ends_everything(table):
+    X, Y = table
+
+    def handler(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make(callbacks=[Interrupt()]).fit(X, Y)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,199 @@
+"""Which classes a task has, and which column types can hold them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmtl._strategy import did_you_mean
+from skmtl.tasks._inference import numbers
+from skmtl.tasks._table import Container
+from skmtl.tasks._task import CLASSIFICATION, Task, TaskWarning
+
+
+def named_for(tasks: Sequence[Task], classes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Look up the classes that the user named for each task.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        All tasks, with a kind and with the classes of their declarations.
+    classes : mapping of str to sequence, or None
+        Classes by task, which go before those of the declarations.  None for a task: nothing
+        is said of it.
+
+    Returns
+    -------
+    dict of str to sequence
+        An entry for every task, empty where no classes are named.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task, or it is a regression.
+    """
+    given = {name: labels for name, labels in (classes or {}).items() if labels is not None}
+    by_name = {task.name: task for task in tasks}
+    for name, labels in given.items():
+        if name not in by_name:
+            raise ValueError(
+                f"Parameter `classes` names an unknown task {name!r}. The tasks are "
+                f"{list(by_name)}.{did_you_mean(name, by_name)}"
+            )
+        if not by_name[name].has_classes and len(labels) > 0:
+            raise ValueError(
+                f"Parameter `classes` names classes for task {name!r}, which is a regression. "
+                "Declare it as 'classification', or leave it out."
+            )
+    return {name: given.get(name, task.classes) for name, task in by_name.items()}
+
+
+def column_types(
+    frame: pd.DataFrame, tasks: Sequence[Task], container: Container
+) -> dict[Any, Any]:
+    """Return the type of each column, such that it can hold all classes.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame of shape (n_samples, n_columns)
+        The targets.
+    tasks : sequence of Task
+        All tasks, with their classes.
+    container : Container
+        What the targets came in.
+
+    Returns
+    -------
+    dict
+        Type by column label.  The categories of a type that does not list them (Categorical
+        of polars, dictionary of pyarrow) are widened by declared classes.
+
+    Raises
+    ------
+    ValueError
+        If a class is not among the categories that a column's type lists.
+    """
+    types = {column: frame[column].dtype for column in frame.columns}
+    for task in tasks:
+        column = task.columns[0]
+        dtype = types[column]
+        if not task.has_classes or not isinstance(dtype, pd.CategoricalDtype):
+            continue
+        places = category_codes(task, dtype)
+        new = [label for label, at in zip(task.classes, places, strict=True) if at < 0]
+        if new and container.lists_categories(list(frame.columns).index(column)):
+            raise ValueError(
+                f"Task {task.name!r}: the declared class {new[0]!r} is not a category of column "
+                f"{str(column)!r}. Its categories are {list(dtype.categories[:10])}. Add it to "
+                "the column's type, or leave it out."
+            )
+        if new:
+            types[column] = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered)
+    return types
+
+
+def category_codes(task: Task, dtype: pd.CategoricalDtype) -> np.ndarray:
+    """Return the place of each class of a task among the categories of a type.
+
+    Parameters
+    ----------
+    task : Task
+        A class task.
+    dtype : pandas.CategoricalDtype
+        The type of its column.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), int
+        -1 where a class is not a category.
+    """
+    known = dtype.categories.astype(object)
+    return known.get_indexer(pd.Index(list(task.classes), dtype=object)).astype(np.intp)
+
+
+def with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
+    """Return a task with its final kind and its classes.
+
+    Parameters
+    ----------
+    task : Task
+        With existing columns and a kind, be it "classification".
+    frame : pandas.DataFrame of shape (n_samples, n_columns)
+        The targets.
+    declared : sequence
+        The classes that the user named.  Empty: those that occur.
+
+    Returns
+    -------
+    Task
+        Of kind "regression", "binary" or "multiclass".
+
+    Raises
+    ------
+    ValueError
+        If the columns cannot be what the task is declared to be.
+    TypeError
+        If the cells of a class column cannot be told apart and sorted.
+
+    Warns
+    -----
+    TaskWarning
+        If a class task has one class only.
+    """
+    columns = [frame[column] for column in task.columns]
+    if not task.has_classes:
+        for column in columns:
+            if numbers(column) is None and column.notna().any():
+                raise ValueError(
+                    f"Task {task.name!r} is declared as regression, but column "
+                    f"{str(column.name)!r} holds {column.dtype} values such as "
+                    f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
+                    "numeric."
+                )
+        return Task(task.name, "regression", task.columns)
+    classes = _classes(columns[0], task) if len(declared) == 0 else tuple(declared)
+    if task.kind == "binary" and len(classes) > 2:
+        raise ValueError(
+            f"Task {task.name!r} is declared as binary, but column {str(columns[0].name)!r} has "
+            f"{len(classes)} classes. Declare it as 'multiclass'."
+        )
+    kind = task.kind
+    if kind == CLASSIFICATION:
+        kind = "binary" if len(classes) <= 2 else "multiclass"
+    if len(classes) == 1:
+        warnings.warn(
+            f"Task {task.name!r} has one class only, {classes[0]!r}: it will always be predicted.",
+            TaskWarning,
+            stacklevel=5,
+        )
+    return Task(task.name, kind, task.columns, classes)
+
+
+def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(column.cat.categories)
+    values = numbers(column)
+    labelled = column.dropna()
+    if values is not None:
+        finite = values[~np.isnan(values)]
+        if np.any(finite != np.floor(finite)):
+            raise ValueError(
+                f"Unknown label type: continuous. Task {task.name!r} is a classification, but "
+                f"column {str(column.name)!r} holds numbers with fractions. Declare it as "
+                "'regression', or turn it into categories."
+            )
+    try:
+        labels = labelled.unique().tolist()
+        if len({type(label) for label in labels}) > 1 and values is None:
+            return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
+        return tuple(sorted(labels))
+    except TypeError as error:
+        raise TypeError(
+            f"Task {task.name!r}: the cells of column {str(column.name)!r} cannot be told apart "
+            f"and sorted as classes. Found {labelled.iloc[0]!r}. Use strings, numbers, booleans "
+            "or categories."
+        ) from error
