@@ -12,7 +12,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from skmtl.estimators._parameters import built_from, check_parameters, check_unchanged
+from skmtl.estimators._parameters import (
+    built_from,
+    check_kinds,
+    check_parameters,
+    check_unchanged,
+)
 from skmtl.estimators._predicting import compute_outputs
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import choose_rows, named_classes, read_rows
@@ -239,13 +244,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         encoder = TargetEncoder(self.tasks, self._default_kind)
         self._encoder = encoder.fit(y, named_classes(classes, encoder, y))
         self.tasks_ = encoder.tasks_
-        for task in self.tasks_:
-            if self._default_kind and task.has_classes != (self._default_kind == "classification"):
-                raise ValueError(
-                    f"{type(self).__name__} learns {self._default_kind} tasks only, but task "
-                    f"{task.name!r} is declared as {task.kind}. Use "
-                    "MultiTaskNetClassifierRegressor."
-                )
+        check_kinds(self)
         by_task = {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
         if by_task:
             self.classes_: Any = self._by_task(by_task)

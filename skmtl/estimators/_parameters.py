@@ -115,6 +115,28 @@ def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
             )
 
 
+def check_kinds(estimator: Any) -> None:
+    """Check that an estimator of one kind has tasks of that kind.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose tasks are known.
+
+    Raises
+    ------
+    ValueError
+        If one is of the other kind.
+    """
+    kind = estimator._default_kind
+    for task in estimator.tasks_:
+        if kind is not None and task.has_classes != (kind == "classification"):
+            raise ValueError(
+                f"{type(estimator).__name__} learns {kind} tasks only, but task {task.name!r} is "
+                f"declared as {task.kind}. Use MultiTaskNetClassifierRegressor."
+            )
+
+
 def _number(value: Any) -> bool:
     return (
         isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))

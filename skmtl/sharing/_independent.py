@@ -15,7 +15,8 @@ class Independent(Sharing):
     """A trunk of its own for each task, all trained as one stacked program.
 
     The baseline that every sharing scheme has to beat: ``h_it = trunk_t(x_i)``.  It equals
-    one network per task that sees the same batches, at a fraction of the time.
+    one network per task that sees the same batches for the same number of epochs; early
+    stopping, if on, ends all of them together.
 
     References
     ----------

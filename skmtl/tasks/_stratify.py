@@ -11,7 +11,7 @@ from skmtl.tasks._task import Task
 #: Regression targets are stratified over this many quantile bins.
 N_BINS = 5
 #: As many classes of a task, the most frequent ones, are dealt out one by one.
-MAX_CLASSES = 100
+MAX_CLASSES = 300
 #: Passes over the rows that even out what the deal left.
 MAX_ROUNDS = 100
 
@@ -26,7 +26,7 @@ def stratified_folds(
 
     The rarest stratum (a class, a quantile bin or a missing label of some task) is dealt
     out first, to the folds that still want most of it; then the next rarest among the rows
-    that are left.  Of a task of more than 100 classes the rare ones are one stratum, which is
+    that are left.  Of a task of more than 300 classes the rare ones are one stratum, which is
     dealt out in the order of its classes.
 
     Parameters
