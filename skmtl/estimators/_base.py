@@ -107,8 +107,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         self.callbacks = callbacks
         self.net_params = net_params
 
-    # ---- fitting -------------------------------------------------------------------------
-
     @with_callbacks
     def fit(
         self,
@@ -210,7 +208,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             if continues:
                 check_unchanged(self, self._built_from)
             else:
-                X = read_features(self, X, reset=True, allow_nan=self._allows_nan())
+                X = read_features(self, X, reset=True, allow_nan=self.preprocess is not None)
                 self._learn_tasks(y, classes)
             rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
@@ -251,11 +249,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         elif hasattr(self, "classes_"):
             del self.classes_
 
-    def _allows_nan(self) -> bool:
-        return self.preprocess is not None
-
-    # ---- predicting ----------------------------------------------------------------------
-
     def predict_outputs(self, X: Any) -> list[TaskOutput]:
         """Predict all tasks as numbers, in one forward pass.
 
@@ -272,7 +265,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             Class probabilities, or numbers in the units of y, in the order of ``tasks_``.
         """
         check_is_fitted(self, "net_")
-        X = read_features(self, X, reset=False, allow_nan=self._allows_nan())
+        X = read_features(self, X, reset=False, allow_nan=self.preprocess is not None)
         return compute_outputs(self, X)
 
     def encode_targets(self, y: Any) -> Targets:
@@ -370,8 +363,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         """
         check_is_fitted(self, "net_")
         return view_of(self, task)
-
-    # ---- state ---------------------------------------------------------------------------
 
     @property
     def history_(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from skmtl._strategy import did_you_mean
 from skmtl.tasks._task import CLASSIFICATION, Task
 
 #: Integer-valued columns with at most this many distinct values may be classes,
-MAX_CLASSES = 20
+MAX_CLASSES = 10
 #: if each of them occurs at least this often on average.
 MIN_REPETITION = 5
 
@@ -56,7 +56,7 @@ def infer_kind(column: pd.Series) -> str:
        (``Decimal`` too) are numbers.
     2. Numbers with any fraction are a regression target.
     3. Whole numbers are classes if there are at most two distinct values, or at most
-       20 that occur at least 5 times each on average; else a regression target.
+       10 that occur at least 5 times each on average; else a regression target.
 
     Parameters
     ----------

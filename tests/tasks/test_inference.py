@@ -27,8 +27,8 @@ FRAME = pd.DataFrame({"size": [0.5, 1.5, 2.0], "word": ["a", "b", "a"], "wide": 
         ([1, 2, 3] * 5, "classification"),  # three values, five times each
         ([1, 2, 3] * 4 + [1, 2], "regression"),  # less than five on average
         ([1, 2, 3] * 4 + [1, 1, 1], "classification"),  # on average is enough
-        (list(range(20)) * 5, "classification"),
-        (list(range(21)) * 5, "regression"),
+        (list(range(10)) * 5, "classification"),
+        (list(range(11)) * 5, "regression"),
         (pd.array([1, 2, 3] * 5 + [None], dtype="Int64"), "classification"),
         ([np.nan, np.nan], "regression"),
         ([None, None], "classification"),

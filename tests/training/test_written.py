@@ -12,7 +12,7 @@ from skmtl.sharing import Hard, Independent
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.training._written import WrittenBackward
 from skmtl.trunks import MLP
-from skmtl.weighting import Fixed
+from skmtl.weighting import Fixed, WeightingModule
 from tests.oracle import Table
 
 
@@ -80,3 +80,31 @@ def test_a_default_fit_takes_it(monkeypatch):
     assert len(calls) == 4
     est.set_params(dropout=0.1).fit(X, X[:, 0])
     assert len(calls) == 4
+
+
+class Learned(WeightingModule):
+    """Kendall's uncertainty weighting in its shortest form: a state that training changes."""
+
+    def __init__(self, n_tasks):
+        super().__init__()
+        self.log_variance = torch.nn.Parameter(torch.zeros(n_tasks, dtype=torch.float64))
+
+    def forward(self, losses, present):
+        s = self.log_variance
+        return torch.where(present, (-s).exp() * losses + s, 0.0).sum(1)
+
+
+def test_a_weighting_that_learns_gets_its_gradient_too():
+    network, objective, batch = built(MLP((7,)))
+    objective.weighting = Learned(len(objective.layout.names))
+    loss = objective(
+        objective.task_losses(network(batch.x), batch.targets), batch.targets.present, network
+    )
+    loss.backward()
+    parameters = [*network.parameters(), objective.weighting.log_variance]
+    expected = [p.grad.clone() for p in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    WrittenBackward.of(network, objective)(batch.x, batch.targets)
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-12)
