@@ -126,8 +126,8 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             Features.  Arrays with more axes go to trunks that take them.
         y : frame, series, array, list of rows, tensor or dict
             Targets, shape (n_samples,) or (n_samples, n_columns).  NaN, None, pd.NA, NaT
-            and masked cells are missing labels.  A dict of columns works here alone:
-            cross-validation needs a frame.
+            and masked cells are missing labels.  A dict of columns works here alone, with a
+            warning: cross-validation needs a frame.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of rows, or of each task's labels, at least 0.
         X_val, y_val : as X and y, default=None
@@ -369,7 +369,11 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``."""
         if not hasattr(self, "net_"):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
-        rows = [{k: v for k, v in row.items() if k != "batches"} for row in self.net_.history]
+        # Without skorch's own notes: batches, and which epoch was the best so far.
+        rows = [
+            {k: v for k, v in row.items() if not isinstance(v, list | bool)}
+            for row in self.net_.history
+        ]
         return pd.DataFrame(rows).set_index("epoch")
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,11 +107,20 @@ class TargetEncoder:
         -----
         TaskWarning
             If a task has no label, or one class only.
+        UserWarning
+            If y is a dict, which cross-validation would not split.
         """
         frame, self.container_ = read_table(y)
         for label, column in frame.items():  # by position: names may still be doubled
             _check_column(column, str(label))
         tasks = declare_tasks(frame, self.tasks, self.default_kind)
+        if isinstance(y, Mapping):
+            warnings.warn(
+                "y is a dict of columns, which fit alone can read: cross-validation would take its "
+                "keys for rows. Pass pandas.DataFrame(y) there, and here to be rid of this.",
+                UserWarning,
+                stacklevel=6,
+            )
         named = named_for(tasks, classes)
         self.tasks_ = tuple(with_classes(task, frame, named[task.name]) for task in tasks)
         self.columns_ = tuple(frame.columns)

@@ -327,6 +327,7 @@ def test_whole_number_regression_targets_are_predicted_as_floats():
     assert net().fit(X, np.arange(N)).predict(X).dtype == np.float64
 
 
+@pytest.mark.filterwarnings("ignore:y is a dict")
 def test_container_does_not_change_what_is_learned():
     y = pd.DataFrame({"size": SOME_NUMBER, "word": SOME_WORD})
     expected = net().fit(X, y).predict(X)
@@ -362,7 +363,8 @@ def test_probabilities_have_a_column_for_every_level_of_a_polars_enum():
 
 def test_fit_takes_a_dict():
     y = {"size": SOME_NUMBER, "word": SOME_WORD, "kind": pd.Categorical(WORD, CATEGORIES)}
-    model = net().fit(X, y)
+    with pytest.warns(UserWarning, match=r"cross-validation would take its keys.*DataFrame\(y\)"):
+        model = net().fit(X, y)
     assert [task.kind for task in model.tasks_] == ["regression", "binary", "multiclass"]
     predicted = model.predict(X)
     assert signature(predicted) == signature(pd.DataFrame(y))
