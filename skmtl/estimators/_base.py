@@ -18,7 +18,7 @@ from skmtl.estimators._parameters import (
     check_parameters,
     check_unchanged,
 )
-from skmtl.estimators._predicting import compute_outputs
+from skmtl.estimators._predicting import compute_outputs, has_class_task
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import choose_rows, named_classes, read_rows
 from skmtl.estimators._training import all_or_nothing, fit_net
@@ -28,13 +28,6 @@ from skmtl.layers import Seeds
 from skmtl.metrics import TaskScoring
 from skmtl.tasks import TargetEncoder, Targets, TargetScaler, Task, TaskOutput
 from skmtl.training import DivergedError
-
-
-def _has_class_task(estimator: Any) -> bool:
-    """Tell whether a fitted estimator has a class task; raise as scikit-learn does if not."""
-    if not hasattr(estimator, "tasks_"):
-        return estimator._default_kind != "regression"
-    return any(task.has_classes for task in estimator.tasks_)
 
 
 class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
@@ -302,7 +295,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
         index = X.index if isinstance(X, pd.DataFrame) else None
         return self._encoder.restore([output.predicted for output in outputs], index)
 
-    @available_if(_has_class_task)
+    @available_if(has_class_task)
     def predict_proba(self, X: Any) -> Any:
         """Predict class probabilities.
 

@@ -42,6 +42,24 @@ def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
     return [by_user[i] for i in range(len(by_user))]
 
 
+def has_class_task(estimator: Any) -> bool:
+    """Tell whether there are probabilities to predict, or may be once there is a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+
+    Returns
+    -------
+    bool
+        Whether a task has classes.
+    """
+    if not hasattr(estimator, "tasks_"):
+        return bool(estimator._default_kind != "regression")
+    return any(task.has_classes for task in estimator.tasks_)
+
+
 def _output(estimator: Any, position: int, columns: slice, values: np.ndarray) -> TaskOutput:
     task, scaler = estimator.tasks_[position], estimator._scaler
     if not task.has_classes:
