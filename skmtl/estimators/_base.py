@@ -20,7 +20,7 @@ from skmtl.estimators._parameters import (
 )
 from skmtl.estimators._predicting import compute_outputs, has_class_task
 from skmtl.estimators._preprocessing import fit_preprocessing
-from skmtl.estimators._rows import choose_rows, named_classes, read_rows
+from skmtl.estimators._rows import Rows, choose_rows, named_classes, read_rows
 from skmtl.estimators._training import all_or_nothing, fit_net
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
@@ -206,18 +206,10 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
             train, valid, stops = choose_rows(self, rows, validation, seeds, is_partial=is_partial)
-            scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
-            if continues:
-                # Scales stay, but for tasks that had no label to scale by so far.
-                labelled = self._encoder.labelled_
-                new = [not labelled[task.name] for task in self.tasks_ for _ in task.columns]
-                scaler = self._scaler.with_columns(scaler, np.array(new))
-            else:
+            if not continues:
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
                 self._built_from = built_from(self)
-            self._scaler = scaler
-            # A task is predicted once a label of it has been trained on.
-            self._encoder = self._encoder.with_labels(train.targets.mask, is_first=not continues)
+            self._meet_labels(train, is_first=not continues)
             self.net_, diverged = fit_net(
                 self, train, valid, seeds,
                 continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),
@@ -230,6 +222,17 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
                 f"{diverged} The estimator holds the best weights, of epoch {self.best_epoch_}."
             ) from diverged
         return self
+
+    def _meet_labels(self, train: Rows, *, is_first: bool) -> None:
+        """Learn the scales of targets, and which tasks have a label to be trained on."""
+        scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
+        if not is_first:
+            # Scales stay, but for tasks that had no label to scale by so far.
+            labelled = self._encoder.labelled_
+            new = [not labelled[task.name] for task in self.tasks_ for _ in task.columns]
+            scaler = self._scaler.with_columns(scaler, np.array(new))
+        self._scaler = scaler
+        self._encoder = self._encoder.with_labels(train.targets.mask, is_first=is_first)
 
     def _learn_tasks(self, y: Any, classes: Any) -> None:
         encoder = TargetEncoder(self.tasks, self._default_kind)

@@ -60,26 +60,10 @@ def build_net(
     network = spec.build(input_shape, layout, seeds)
     callbacks, _ = split_callbacks(estimator.callbacks)
     params = dict(estimator.net_params or {})
-    optimizer, options = resolve_optimizer(
-        estimator.optimizer, needs_torch_optim=bool(callbacks or params)
-    )
-    if "weight_decay" in inspect.signature(optimizer).parameters:
-        # Given in any case: torch's AdamW decays by 0.01 if nothing is said.
-        options["weight_decay"] = estimator.weight_decay
-        if estimator.weight_decay:
-            # Decay pulls the network's weights towards zero, not biases, and not what a
-            # weighting learns.
-            free = {"weight_decay": 0.0}
-            options["param_groups"] = [("*bias", free), ("weighting.*", free)]
-    elif estimator.weight_decay:
-        raise ValueError(
-            f"`weight_decay = {estimator.weight_decay!r}` has no effect with {optimizer.__name__}. "
-            "Use another optimiser, or an L2 penalty."
-        )
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     settings = {
-        "optimizer": optimizer,
-        **{f"optimizer__{name}": value for name, value in options.items()},
+        # A callback or a parameter of skorch may look into the optimiser.
+        **optimizer_settings(estimator, needs_torch_optim=bool(callbacks or params)),
         "lr": estimator.lr,
         "batch_size": batch_size,
         "max_epochs": estimator.max_epochs,
@@ -93,6 +77,46 @@ def build_net(
         generator=seeds.shuffle,
         **settings,
     )
+
+
+def optimizer_settings(estimator: Any, *, needs_torch_optim: bool) -> dict[str, Any]:
+    """Turn ``optimizer`` and ``weight_decay`` into settings of the skorch net.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    needs_torch_optim : bool
+        Whether the optimiser has to be one of torch.optim.
+
+    Returns
+    -------
+    dict
+        ``optimizer`` and its options.
+
+    Raises
+    ------
+    ValueError
+        If the optimiser is unknown, or knows no weight decay and there shall be some.
+    """
+    optimizer, options = resolve_optimizer(estimator.optimizer, needs_torch_optim=needs_torch_optim)
+    if "weight_decay" in inspect.signature(optimizer).parameters:
+        # Given in any case: torch's AdamW decays by 0.01 if nothing is said.
+        options["weight_decay"] = estimator.weight_decay
+        if estimator.weight_decay:
+            # Decay pulls the network's weights towards zero, not biases, and not what a
+            # weighting learns.
+            free = {"weight_decay": 0.0}
+            options["param_groups"] = [("*bias", free), ("weighting.*", free)]
+    elif estimator.weight_decay:
+        raise ValueError(
+            f"`weight_decay = {estimator.weight_decay!r}` has no effect with {optimizer.__name__}. "
+            "Use another optimiser, or an L2 penalty."
+        )
+    return {
+        "optimizer": optimizer,
+        **{f"optimizer__{name}": value for name, value in options.items()},
+    }
 
 
 def batch_size_for(n_rows: int) -> int:
