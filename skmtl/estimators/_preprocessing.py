@@ -76,8 +76,10 @@ def encode_features(preprocess: Any, X: Any) -> Any:
                 f"Columns {words} of X are not numeric, and `preprocess = None` does not encode "
                 "them. Use preprocess='auto' or encode them first."
             )
-        encoded = encoded.to_numpy(dtype=np.float64, copy=True)  # pandas' own view is read-only
+        encoded = encoded.to_numpy(dtype=np.float64)
     encoded = np.asarray(encoded)
+    if not encoded.flags.writeable:
+        encoded = encoded.copy()  # torch warns of memory that it may not write to
     if encoded.dtype.kind == "f" and not np.isfinite(encoded.sum()):
         _check_complete(encoded, getattr(X, "columns", None))
     return encoded

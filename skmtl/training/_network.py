@@ -73,7 +73,7 @@ class Network(nn.Module):
         """Return a copy in float64, which threads may share, or the network itself."""
         like = next(self.parameters())
         if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
-            return self
+            return copy.deepcopy(self).eval() if self.training else self
         version = [(tensor.data_ptr(), tensor._version) for tensor in self.state_dict().values()]
         kept = self._kept  # read once: another thread may replace it
         if kept is None or kept[0] != version:

@@ -55,6 +55,15 @@ def test_a_callback_of_scikit_learn_sees_epochs_and_stops_the_fit(table, make, t
 
 
 @needs_callbacks
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_model_of_an_epoch_predicts_without_dropout(table, make, dtype):
+    X, Y = table
+    stop = Stop()
+    est = make(callbacks=[stop], dropout=0.5, dtype=dtype, early_stopping=False).fit(X, Y)
+    assert stop.scores[2] == pytest.approx(est.score(X, Y), abs=1e-12)
+
+
+@needs_callbacks
 def test_a_second_fit_does_not_hear_a_callback_twice(table, make):
     X, Y = table
     stop = Stop()

@@ -23,3 +23,12 @@ def test_a_transformer_of_the_users_is_fitted_on_a_copy(table):
     assert hasattr(est._preprocess, "mean_")
     with pytest.raises(ValueError, match=r"'auto', None or a transformer. Found `preprocess = 3`"):
         fit_preprocessing(3, X, np.ones(120))
+
+
+def test_read_only_features_of_the_networks_own_type(table, make):
+    X, Y = table
+    X = X.astype(np.float32)
+    X.setflags(write=False)
+    make(preprocess=None, max_epochs=1).fit(X, Y).predict(X)
+    frame = pd.DataFrame(X.astype(float))
+    make(preprocess=None, max_epochs=1).fit(frame, Y).predict(frame)
