@@ -18,6 +18,12 @@ from skmtl.tasks import TaskOutput
 #: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks.
 SKILL = "skill"
 
+#: How scikit-learn's scorers of numbers are called; on class codes they would be nonsense.
+_OF_NUMBERS = (
+    *("r2", "explained_variance", "max_error", "neg_max_error", "neg_mean_", "neg_median_"),
+    *("neg_root_mean_", "d2_absolute_", "d2_pinball_", "d2_tweedie_"),
+)
+
 
 class TaskScoring(BaseEstimator):
     """Scores several tasks, each by its own metric, from one forward pass.
@@ -253,6 +259,12 @@ class _Rows:
         kept = TaskOutput(output.task, output.values[labelled])
         if metric == SKILL:
             return skill_score(kept, y, weights)
+        if output.task.has_classes and str(metric).startswith(_OF_NUMBERS):
+            raise ValueError(
+                f"Metric {metric!r} is for numbers, but task {output.task.name!r} is "
+                f"{output.task.kind}. If it is a number, declare it in the estimator: "
+                f"tasks={{{output.task.name!r}: 'regression'}}."
+            )
         view = (_CodeClassifier if output.task.has_classes else _NumberRegressor)(kept, y)
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):

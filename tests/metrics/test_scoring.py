@@ -166,6 +166,10 @@ def test_errors(table, est):
         TaskScoring({"prize": "r2"})(est, X, Y)
     with pytest.raises(ValueError, match=r"'roc_auc' failed on task 'price' \(regression\)"):
         TaskScoring({"price": "roc_auc"})(est, X, Y)
+    with pytest.raises(
+        ValueError, match=r"'r2' is for numbers, but task 'kind' is multiclass.*dec"
+    ):
+        TaskScoring({"kind": "r2"})(est, X, Y)
     with pytest.raises(TypeError, match="need a multi-task estimator of skmtl"):
         TaskScoring(METRICS)(StandardScaler(), X, Y)
     with pytest.raises(ValueError, match=r"same number of rows. Found 150 and 10"):
