@@ -118,7 +118,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int
-        The epoch whose weights are kept.
+        The epoch whose weights are kept.  With ``sharing="independent"`` each task has its
+        own, and this is the last of them.
 
     References
     ----------

@@ -176,7 +176,7 @@ def train_net(
                 "among the validation rows, and a spread. Set `early_stopping=False`."
             )
         if stops_early:
-            stopping = EarlyStopping(estimator.n_iter_no_change, estimator.tol)
+            stopping = EarlyStopping(estimator.n_iter_no_change, estimator.tol, score)
             ours.append(("early_stopping", stopping))
     if after_epoch is not None:
         ours.append(("sklearn", EpochHook(after_epoch)))

@@ -45,5 +45,6 @@ class Sharing(Strategy):
         torch.nn.Module
             Maps (sample, \*input_shape) to (member, task, sample, feature), where the task
             axis has size 1 if all tasks read one representation; has ``out_features``, and
-            its trunks, stacked, in ``trunk``.
+            its trunks, stacked, in ``trunk``.  A scheme in which each weight belongs to one
+            task says so by ``is_separate = True``.
         """

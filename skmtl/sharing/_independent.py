@@ -15,8 +15,8 @@ class Independent(Sharing):
     """A trunk of its own for each task, all trained as one stacked program.
 
     The baseline that every sharing scheme has to beat: ``h_it = trunk_t(x_i)``.  It equals
-    one network per task that sees the same batches for the same number of epochs; early
-    stopping, if on, ends all of them together.
+    one network per task that sees the same batches; early stopping, too, judges each task
+    by itself.
 
     References
     ----------
@@ -65,6 +65,8 @@ class Independent(Sharing):
 
 
 class _Independent(nn.Module):
+    is_separate = True  # each weight belongs to one task
+
     def __init__(self, trunk: nn.Module, n_members: int) -> None:
         super().__init__()
         self.trunk = trunk

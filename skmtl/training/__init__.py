@@ -5,14 +5,14 @@ from skmtl.training._batches import BatchIterator as BatchIterator
 from skmtl.training._batches import BatchTargets as BatchTargets
 from skmtl.training._batches import TaskData as TaskData
 from skmtl.training._callbacks import DivergedError as DivergedError
-from skmtl.training._callbacks import EarlyStopping as EarlyStopping
 from skmtl.training._callbacks import EpochHook as EpochHook
 from skmtl.training._callbacks import ProgressLine as ProgressLine
 from skmtl.training._callbacks import StopTraining as StopTraining
-from skmtl.training._callbacks import ValidationScore as ValidationScore
 from skmtl.training._callbacks import WatchLosses as WatchLosses
 from skmtl.training._callbacks import check_weights as check_weights
 from skmtl.training._callbacks import split_callbacks as split_callbacks
+from skmtl.training._early_stopping import EarlyStopping as EarlyStopping
+from skmtl.training._early_stopping import ValidationScore as ValidationScore
 from skmtl.training._net import EVALUATION_ROWS as EVALUATION_ROWS
 from skmtl.training._net import TaskNet as TaskNet
 from skmtl.training._network import Network as Network

@@ -1,4 +1,4 @@
-"""What happens between epochs: judging, keeping the best weights, stopping, progress."""
+"""What happens between epochs: watching the losses, hooks, progress."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from torch import Tensor
-
-from skmtl.training._batches import TaskData
 
 
 class StopTraining(Exception):  # noqa: N818 - a signal, not an error
@@ -71,103 +68,6 @@ def check_weights(net: Any) -> None:
         )
 
 
-class ValidationScore(Callback):
-    """Records ``valid_score``: mean over tasks of ``1 - loss / loss of the best constant``.
-
-    The loss is measured on the validation rows, that of the constant on the training rows,
-    which are more: the few validation labels of a rare task may all lie near its mean.
-    Tasks count by their fixed weight, those without a label among the validation rows not at
-    all.  0 is as good as a constant, 1 perfect.
-
-    Parameters
-    ----------
-    train, valid : TaskData
-        The rows.
-    weights : ndarray of shape (n_tasks,)
-        Weight of each task in the mean.
-    """
-
-    def __init__(self, train: TaskData, valid: TaskData, weights: np.ndarray) -> None:
-        null = null_losses(train).cpu().numpy()
-        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > 0)
-        self.weights = np.where(judged, weights, 0.0)
-        self.null = np.where(self.weights > 0, null, 1.0)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Score the epoch."""
-        record = net.history[-1]
-        names = net.criterion_.layout.names
-        losses = np.array([record.get(f"valid_loss_{name}", np.nan) for name in names])
-        counted = self.weights > 0
-        score = np.nan
-        if counted.any():
-            skill = 1 - losses[counted] / self.null[counted]
-            score = float(np.average(skill, weights=self.weights[counted]))
-        net.history.record("valid_score", score)
-
-
-class EarlyStopping(Callback):
-    """Stops when ``valid_score`` no longer rises, and puts the best weights back.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without a rise before the fit ends.
-    tol : float
-        What counts as a rise.
-    """
-
-    def __init__(self, patience: int, tol: float) -> None:
-        self.patience = patience
-        self.tol = tol
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Forget earlier fits."""
-        self.best_score_ = self.best_epoch_ = None
-        self.best_: list[Tensor] | None = None
-        self._level = -np.inf  # what a rise is measured from
-        self._waited = 0
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Keep the weights if they are the best so far; count the wait otherwise."""
-        score = net.history[-1, "valid_score"]
-        if self.best_score_ is None or score > self.best_score_:
-            self.best_score_ = score
-            self.best_epoch_ = net.history[-1, "epoch"]
-            self.best_ = _snapshot(net)
-        if score > self._level + self.tol:
-            self._level = score
-            self._waited = 0
-            return
-        self._waited += 1
-        net.stops_ = net.stops_ or self._waited >= self.patience
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the best weights back."""
-        self.restore(net)
-
-    def restore(self, net: Any) -> bool:
-        """Put the best weights back.
-
-        Parameters
-        ----------
-        net : TaskNet
-            The net.
-
-        Returns
-        -------
-        bool
-            Whether there were any.
-        """
-        if self.best_ is None:
-            return False
-        with torch.no_grad():
-            for tensor, kept in zip(_state(net), self.best_, strict=True):
-                tensor.copy_(kept)
-        self.best_ = None
-        return True
-
-
 class EpochHook(Callback):
     """Calls a function after each epoch.
 
@@ -224,47 +124,6 @@ class ProgressLine(Callback):
         sys.stderr.write("\n")
 
 
-def null_losses(data: TaskData) -> Tensor:
-    """Compute the losses of the best constant model on its own rows.
-
-    Parameters
-    ----------
-    data : TaskData
-        The rows.
-
-    Returns
-    -------
-    Tensor of shape (task,)
-        Losses; NaN for a task without a label.
-    """
-    losses = []
-    for group in data.layout.groups:
-        y, w = group.outputs(data.y.T), group.weights_of(data.w.T)
-        # As BatchIterator does it: weights over the number of labelled cells of the task.
-        cells = (w > 0).sum((-2, -1), keepdim=True)
-        z = group.head.null_outputs(y, w).expand(-1, -1, y.shape[-1]).unsqueeze(0)
-        loss, _ = group.head.loss_and_gradient(z, y, w / cells.clamp_min(1))
-        losses.append(torch.where(cells.flatten() > 0, loss[0], torch.nan))
-    return torch.cat(losses)
-
-
-def has_labels(data: TaskData) -> Tensor:
-    """Tell which tasks have a label of positive weight.
-
-    Parameters
-    ----------
-    data : TaskData
-        The rows.
-
-    Returns
-    -------
-    Tensor of shape (task,), bool
-        In the order of the layout.
-    """
-    groups = data.layout.groups
-    return torch.cat([(group.weights_of(data.w.T) > 0).flatten(1).any(1) for group in groups])
-
-
 def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
     """Part a user's callbacks into skorch's and scikit-learn's.
 
@@ -303,12 +162,3 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
                 f"newer. Found {item!r}."
             )
     return ours, sklearn
-
-
-def _state(net: Any) -> list[Tensor]:
-    modules = (net.module_, net.criterion_)
-    return [tensor for module in modules for tensor in module.state_dict().values()]
-
-
-def _snapshot(net: Any) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in _state(net)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,6 +96,34 @@ class Network(nn.Module):
         chain = getattr(self.body, "relu_chain", None)
         hidden = None if chain is None or self.heads.hidden else chain()
         return None if hidden is None else [*hidden, self.heads.output]
+
+    def owners(self) -> list[tuple[int | None, Any]] | None:
+        """Tell which task each weight belongs to, if tasks share none.
+
+        Returns
+        -------
+        list of (axis, owner) or None
+            For each tensor of ``state_dict()``, in order: the axis along which tasks own
+            its entries, and the position of the task of each; or None and the position of
+            the one task that owns it all.  None if the tasks share, or it is not known.
+        """
+        if not getattr(self.body, "is_separate", False):
+            return None
+        layout = self.heads.layout
+        stacked = {
+            name for name, module in self.named_modules() if isinstance(module, StackedLinear)
+        }
+        owners: list[tuple[int | None, Any]] = []
+        for name, tensor in self.state_dict().items():
+            if name.startswith("heads.output."):
+                owners.append((-1, layout.task_of_row))
+            elif name.rpartition(".")[0] in stacked:
+                owners.append((0, np.arange(len(tensor)) % layout.n_tasks))
+            elif name.startswith("body.trunk.copies."):
+                owners.append((None, int(name.split(".")[3]) % layout.n_tasks))
+            else:
+                return None
+        return owners
 
     def weights(self, part: str = "all") -> list[Tensor]:
         """List the weights (not the biases) of a part of the network.

@@ -466,3 +466,52 @@ def test_ctrl_c_through_a_handler_of_the_users_ends_everything(table):
             make(callbacks=[Interrupt()]).fit(X, Y)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_independent_nets_stop_as_separate_fits_do():
+    """Same rows, same batches: each task ends with the weights of its own best epoch."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 6))
+    noise = rng.normal(size=(120, 3))
+    Y = pd.DataFrame(
+        {
+            "easy": X[:, 0] + 0.1 * noise[:, 0],
+            "hard": X[:, 1] + 2 * noise[:, 1],
+            "word": np.where(X[:, 2] + noise[:, 2] > 0, "a", "b"),
+        }
+    )
+    X_val, Y_val, X, Y = X[80:], Y[80:], X[:80], Y[:80]
+    params = {"lr": 0.02, "max_epochs": 150, "n_iter_no_change": 5, "early_stopping": True}
+    record = Record()
+    together = make(sharing="independent", callbacks=[record], **params)
+    together.fit(X, Y, X_val=X_val, y_val=Y_val)
+    layout = together.net_.criterion_.layout
+    epochs = []
+    for position, (name, rows) in enumerate(zip(layout.names, _row_slices(layout), strict=True)):
+        copied = {
+            key: value[..., rows] if key.startswith("heads") else value[position : position + 1]
+            for key, value in record.weights.items()
+        }
+
+        class Start(Callback):
+            def on_train_begin(self, net, weights=copied, **kwargs):
+                net.module_.load_state_dict(weights)
+
+        alone = make(callbacks=[Start()], **params)
+        alone.fit(X, Y[[name]], X_val=X_val, y_val=Y_val[[name]])
+        epochs.append(alone.best_epoch_)
+        ours = [output for output in together.predict_outputs(X) if output.task.name == name]
+        np.testing.assert_allclose(ours[0].values, alone.predict_outputs(X)[0].values, **EXACT)
+    assert len(set(epochs)) > 1
+    assert together.best_epoch_ == max(epochs)
+    np.testing.assert_array_equal(together.net_.stopping_.best_epochs_, epochs)
+
+
+def test_a_task_that_is_not_judged_keeps_its_last_weights(table):
+    X, Y = table
+    fit = {"X_val": X[:30], "y_val": Y[:30].assign(size=np.nan)}
+    est = make(sharing="independent", early_stopping=True, max_epochs=3).fit(X, Y, **fit)
+    free = make(sharing="independent", early_stopping=False, max_epochs=3).fit(X, Y, **fit)
+    names = [task.name for task in est.tasks_]
+    left, right = (e.predict_outputs(X)[names.index("size")].values for e in (est, free))
+    np.testing.assert_array_equal(left, right)

@@ -1,0 +1,195 @@
+"""Judging by validation rows, stopping, and keeping the best weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from skmtl.training._batches import TaskData
+
+
+class ValidationScore(Callback):
+    """Records ``valid_score``: mean over tasks of ``1 - loss / loss of the best constant``.
+
+    The loss is measured on the validation rows, that of the constant on the training rows,
+    which are more: the few validation labels of a rare task may all lie near its mean.
+    Tasks count by their fixed weight, those without a label among the validation rows not at
+    all.  0 is as good as a constant, 1 perfect.
+
+    Parameters
+    ----------
+    train, valid : TaskData
+        The rows.
+    weights : ndarray of shape (n_tasks,)
+        Weight of each task in the mean.
+
+    Attributes
+    ----------
+    skills_ : ndarray of shape (n_tasks,)
+        The terms of the mean in the last epoch; NaN for a task that is not judged.
+    """
+
+    def __init__(self, train: TaskData, valid: TaskData, weights: np.ndarray) -> None:
+        null = null_losses(train).cpu().numpy()
+        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > 0)
+        self.weights = np.where(judged, weights, 0.0)
+        self.null = np.where(self.weights > 0, null, 1.0)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Score the epoch."""
+        record = net.history[-1]
+        names = net.criterion_.layout.names
+        losses = np.array([record.get(f"valid_loss_{name}", np.nan) for name in names])
+        counted = self.weights > 0
+        self.skills_ = np.where(counted, 1 - losses / self.null, np.nan)
+        score = np.nan
+        if counted.any():
+            score = float(np.average(self.skills_[counted], weights=self.weights[counted]))
+        net.history.record("valid_score", score)
+
+
+class EarlyStopping(Callback):
+    """Stops when the validation score no longer rises, and puts the best weights back.
+
+    If tasks share nothing, each is judged by its own skill, as in a fit of its own: its
+    weights are those of its own best epoch, and the fit ends when the last task has stopped
+    rising.  A task without a label among the validation rows keeps its last weights.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a rise before a task, or all that share, are done.
+    tol : float
+        What counts as a rise.
+    score : ValidationScore
+        Scores the epochs.
+    """
+
+    def __init__(self, patience: int, tol: float, score: ValidationScore) -> None:
+        self.patience = patience
+        self.tol = tol
+        self.score = score
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Forget earlier fits."""
+        owners = net.module_.owners()
+        learns = any(True for _ in net.criterion_.parameters())
+        self._is_separate = owners is not None and not learns
+        n = len(self.score.weights) if self._is_separate else 1
+        # For each tensor the axis along which, and to whom, its entries belong.
+        self._owners = owners if self._is_separate else [(None, 0)] * len(self._state(net))
+        self._kept: list[Tensor] | None = None
+        self.best_epochs_ = np.zeros(n, dtype=np.intp)  # 0: not judged so far
+        self._best, self._level = np.full(n, -np.inf), np.full(n, -np.inf)
+        self._waited, self._is_done = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=bool)
+
+    @property
+    def best_epoch_(self) -> int:
+        """The epoch whose weights are kept; the last of them if tasks have their own."""
+        return int(self.best_epochs_.max())
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep the weights that are the best so far; count the wait of the others."""
+        mean = net.history[-1, "valid_score"]
+        scores = self.score.skills_ if self._is_separate else np.array([mean])
+        better = (scores > self._best) & ~self._is_done
+        if better.any():
+            self._best = np.where(better, scores, self._best)
+            self.best_epochs_ = np.where(better, net.history[-1, "epoch"], self.best_epochs_)
+            self._keep(net, better)
+        rises = scores > self._level + self.tol
+        self._level = np.where(rises, scores, self._level)
+        self._waited = np.where(rises, 0, self._waited + 1)
+        self._is_done |= self._waited >= self.patience
+        net.stops_ = net.stops_ or bool(self._is_done.all())
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Put the best weights back."""
+        self.restore(net)
+
+    def restore(self, net: Any) -> bool:
+        """Put the best weights back.
+
+        Parameters
+        ----------
+        net : TaskNet
+            The net.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+        """
+        if self._kept is None:
+            return False
+        _copy(self._kept, self._state(net), self._owners, self.best_epochs_ > 0)
+        self._kept = None
+        return True
+
+    def _state(self, net: Any) -> list[Tensor]:
+        """List what is kept: the network, and a weighting that all tasks learn together."""
+        modules = (net.module_,) if self._is_separate else (net.module_, net.criterion_)
+        return [tensor for module in modules for tensor in module.state_dict().values()]
+
+    def _keep(self, net: Any, better: np.ndarray) -> None:
+        if self._kept is None:
+            self._kept = [tensor.detach().clone() for tensor in self._state(net)]
+        else:
+            _copy(self._state(net), self._kept, self._owners, better)
+
+
+@torch.no_grad()
+def _copy(source: list[Tensor], target: list[Tensor], owners: Any, chosen: np.ndarray) -> None:
+    """Copy the entries that belong to the chosen tasks."""
+    for tensor, into, (axis, owner) in zip(source, target, owners, strict=True):
+        if axis is None:
+            if chosen[owner]:
+                into.copy_(tensor)
+            continue
+        rows = torch.as_tensor(np.flatnonzero(chosen[owner]), device=tensor.device)
+        into.index_copy_(axis, rows, tensor.index_select(axis, rows))
+
+
+def null_losses(data: TaskData) -> Tensor:
+    """Compute the losses of the best constant model on its own rows.
+
+    Parameters
+    ----------
+    data : TaskData
+        The rows.
+
+    Returns
+    -------
+    Tensor of shape (task,)
+        Losses; NaN for a task without a label.
+    """
+    losses = []
+    for group in data.layout.groups:
+        y, w = group.outputs(data.y.T), group.weights_of(data.w.T)
+        # As BatchIterator does it: weights over the number of labelled cells of the task.
+        cells = (w > 0).sum((-2, -1), keepdim=True)
+        z = group.head.null_outputs(y, w).expand(-1, -1, y.shape[-1]).unsqueeze(0)
+        loss, _ = group.head.loss_and_gradient(z, y, w / cells.clamp_min(1))
+        losses.append(torch.where(cells.flatten() > 0, loss[0], torch.nan))
+    return torch.cat(losses)
+
+
+def has_labels(data: TaskData) -> Tensor:
+    """Tell which tasks have a label of positive weight.
+
+    Parameters
+    ----------
+    data : TaskData
+        The rows.
+
+    Returns
+    -------
+    Tensor of shape (task,), bool
+        In the order of the layout.
+    """
+    groups = data.layout.groups
+    return torch.cat([(group.weights_of(data.w.T) > 0).flatten(1).any(1) for group in groups])
