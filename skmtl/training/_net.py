@@ -84,6 +84,7 @@ class TaskNet(NeuralNet):
         # tensors to a machine without it; a second reference would not.
         self.module, self.criterion = Network, Objective
         self._epoch = _EpochLosses()
+        self._lowest: dict[str, float] = {}  # loss of the best epoch so far, by prefix
         return self
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> TaskNet:
@@ -182,9 +183,10 @@ class TaskNet(NeuralNet):
             self.history.new_batch()
             (self._train if training else self._evaluate)(iterator)
         losses, total = self._epoch.read(self.criterion_)
-        former = [row[f"{prefix}_loss"] for row in self.history[:-1]]
         self.history.record(f"{prefix}_loss", total)
-        self.history.record(f"{prefix}_loss_best", all(total < loss for loss in former))
+        lowest = self._lowest.get(prefix, float("inf"))
+        self.history.record(f"{prefix}_loss_best", total < lowest)
+        self._lowest[prefix] = min(total, lowest)
         for name, loss in losses.items():
             self.history.record(f"{prefix}_loss_{name}", loss)
 
