@@ -134,6 +134,24 @@ def test_default_optimiser_takes_the_same_steps_as_torch_optim(table):
         torch.testing.assert_close(left, right, **EXACT)
 
 
+class StartFrom(Callback):
+    """Starts from given weights."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.load_state_dict(self.weights)
+
+
+def part_of(weights, position, rows):
+    """Cut one task's weights out of those of independent nets."""
+    return {
+        key: value[..., rows] if key.startswith("heads") else value[position : position + 1]
+        for key, value in weights.items()
+    }
+
+
 def test_independent_equals_separately_fitted_nets(table):
     X, Y = table
     Y = Y.assign(sold=np.where(X[:, 1] > 0, "yes", "no"), price=X[:, 0], kind="a", size=X[:, 3])
@@ -143,16 +161,8 @@ def test_independent_equals_separately_fitted_nets(table):
     together = make(sharing="independent", callbacks=[record]).fit(X, Y)
     layout = together.net_.criterion_.layout
     for position, (name, rows) in enumerate(zip(layout.names, _row_slices(layout), strict=True)):
-        copied = {
-            key: value[..., rows] if key.startswith("heads") else value[position : position + 1]
-            for key, value in record.weights.items()
-        }
-
-        class Start(Callback):
-            def on_train_begin(self, net, weights=copied, **kwargs):
-                net.module_.load_state_dict(weights)
-
-        alone = make(callbacks=[Start()]).fit(X, Y[[name]])
+        start = StartFrom(part_of(record.weights, position, rows))
+        alone = make(callbacks=[start]).fit(X, Y[[name]])
         ours = [output for output in together.predict_outputs(X) if output.task.name == name]
         np.testing.assert_allclose(ours[0].values, alone.predict_outputs(X)[0].values, **EXACT)
 
@@ -488,16 +498,8 @@ def test_independent_nets_stop_as_separate_fits_do():
     layout = together.net_.criterion_.layout
     epochs = []
     for position, (name, rows) in enumerate(zip(layout.names, _row_slices(layout), strict=True)):
-        copied = {
-            key: value[..., rows] if key.startswith("heads") else value[position : position + 1]
-            for key, value in record.weights.items()
-        }
-
-        class Start(Callback):
-            def on_train_begin(self, net, weights=copied, **kwargs):
-                net.module_.load_state_dict(weights)
-
-        alone = make(callbacks=[Start()], **params)
+        start = StartFrom(part_of(record.weights, position, rows))
+        alone = make(callbacks=[start], **params)
         alone.fit(X, Y[[name]], X_val=X_val, y_val=Y_val[[name]])
         epochs.append(alone.best_epoch_)
         ours = [output for output in together.predict_outputs(X) if output.task.name == name]
