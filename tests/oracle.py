@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from skmtl.heads import HeadSpec, Layout
+from skmtl.tasks import Task
 from skmtl.training import TaskData
 
 #: Every kind twice, of several widths, and not in the order in which the network keeps them.
@@ -115,3 +116,16 @@ def loop_losses(table, layout, z):
         for outputs in z
     ]
     return torch.stack([torch.stack(member) for member in losses])
+
+
+def tasks_of(specs):
+    """Return the tasks that the specs were made from."""
+    return [
+        Task(s.name, s.kind, [f"{s.name}{i}" for i in range(s.n_columns)], range(s.n_classes))
+        for s in specs
+    ]
+
+
+def layout_of(names):
+    """Lay out regressions of these names."""
+    return Layout.of([HeadSpec(name, "regression", 1, 0) for name in names])

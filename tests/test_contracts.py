@@ -16,14 +16,14 @@ from sklearn.base import clone
 
 from skmtl._strategy import resolve, strategies
 from skmtl.heads import Head, HeadSpec, Layout
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
 from skmtl.penalties import Penalty
 from skmtl.sharing import Sharing
 from skmtl.tasks import KINDS
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.trunks import Trunk
 from skmtl.weighting import Fixed, Weighting, WeightingModule
-from tests.oracle import MIXED, Table, rows_of
+from tests.oracle import MIXED, Table, rows_of, tasks_of
 
 AXES = (Sharing, Trunk, Head, Weighting, Penalty)
 
@@ -127,10 +127,16 @@ def test_alias(base, cls, params):
 # ------------------------------------------------------------------------------------------------
 
 
-def build(sharing, trunk, specs=MIXED, n_members=1, *, seed=0, heads=(3,), device="cpu"):
-    spec = NetworkSpec(sharing, trunk, heads, "silu")
+def build(
+    sharing, trunk, specs=MIXED, n_members=1, *, seed=0, heads=(3,), device="cpu", table=None
+):
+    """A network of a scheme that has met the labels of a table."""
+    table = table or Table.made(specs)
+    scheme = sharing.adapt(table.values, table.weights > 0, tasks_of(specs))
+    spec = NetworkSpec(scheme, trunk, heads, "silu")
     seeds = Seeds.spawn(np.random.RandomState(seed))
-    network = spec.build(trunk.test_input_shape, Layout.of(specs), seeds, n_members)
+    inputs = Inputs(trunk.test_input_shape)
+    network = spec.build(inputs, Layout.of(specs), seeds, n_members)
     return network.to(device=device, dtype=torch.float64)
 
 
@@ -170,11 +176,11 @@ def test_shapes(sharing, trunk, n_members, device):
     network = build(sharing, trunk, n_members=n_members, device=device)
     layout = network.heads.layout
     x = batch_of(Table.made(n=6), trunk, device).x
-    h = network.body(x)
+    h = network.body(torch.cat([x] * trunk.n_submodels))
     assert h.shape[0] == n_members
     assert h.shape[1] in {1, layout.n_tasks}
-    assert h.shape[2:] == (6, network.body.out_features)
-    assert network(x).shape == (n_members, layout.n_rows, 6)
+    assert h.shape[2:] == (6 * trunk.n_submodels, network.body.out_features)
+    assert network(x).shape == (n_members * trunk.n_submodels, layout.n_rows, 6)
     assert hasattr(network.body, "trunk")
 
 
@@ -182,13 +188,12 @@ def test_shapes(sharing, trunk, n_members, device):
 @pytest.mark.parametrize("n_copies", [1, 3])
 @pytest.mark.parametrize("own_input", [False, True])
 def test_trunks_take_one_input_for_all_or_one_for_each(cls, params, n_copies, own_input):
-    module = cls(**params).build(
-        cls.test_input_shape, n_copies, Seeds.spawn(np.random.RandomState(0))
-    )
-    module.eval()
-    x = torch.randn(n_copies, 6, *cls.test_input_shape)
+    trunk, inputs = cls(**params), Inputs(cls.test_input_shape)
+    module = trunk.build(inputs, n_copies, Seeds.spawn(np.random.RandomState(0))).eval()
+    n = 6 * trunk.n_submodels
+    x = torch.randn(n_copies, n, *cls.test_input_shape)
     h = module(x) if own_input else module(x[0])
-    assert h.shape == (n_copies, 6, module.out_features)
+    assert h.shape == (n_copies, n, module.out_features)
     if not own_input:
         same = module(x[:1].expand(n_copies, *x.shape[1:]))
         torch.testing.assert_close(h, same, rtol=0, atol=1e-5)
@@ -233,7 +238,7 @@ def test_one_task(sharing, trunk, n_members, spec, device):
     network = build(sharing, trunk, [spec], n_members, device=device)
     batch = batch_of(Table.made([spec]), trunk, device)
     losses = losses_of(network, batch, device)
-    assert losses.shape == (n_members, 1)
+    assert losses.shape == (n_members * trunk.n_submodels, 1)
     assert (losses > 0).all()
     for name, gradient in gradients_of(network, losses.sum()).items():
         assert torch.isfinite(gradient).all(), name
@@ -285,24 +290,50 @@ ELEVEN = (
 
 def permuted_state(state, source, target):
     """Weights of a network with the tasks `source`, for one with the same tasks in other order."""
-    n = source.n_tasks
-    order = [source.names.index(name) for name in target.names]
-    copies = {int(i) for key in state for i in re.findall(r"\.copies\.(\d+)\.", key)}
+    order = torch.tensor([source.names.index(name) for name in target.names])
+    rows = np.concatenate([rows_of(source, task) for task in target.names])
     permuted = {}
     for name, tensor in state.items():
-        if name.startswith("heads.output."):
-            rows = np.concatenate([rows_of(source, task) for task in target.names])
+        if name.startswith("heads.output.") or ".by_row" in name:
             permuted[name] = tensor[..., rows]
+            if ".by_row" in name:
+                permuted[name] = permuted[name][..., rows, :]
             continue
         moved = tensor
-        for axis in range(tensor.dim()):
-            if tensor.shape[axis] == n:
-                moved = moved.index_select(axis, torch.tensor(order, device=tensor.device))
-        key = name
-        if len(copies) == n:
-            key = re.sub(r"\.copies\.(\d+)\.", lambda m: f".copies.{order.index(int(m[1]))}.", name)
-        permuted[key] = moved
+        for axis, size in enumerate(tensor.shape):
+            index = task_index(size, order, name, is_last=axis == tensor.dim() - 1)
+            moved = moved if index is None else moved.index_select(axis, index.to(tensor.device))
+        permuted[permuted_name(name, state, order)] = moved
     return permuted
+
+
+def task_index(size, order, name, *, is_last):
+    """Where the entries of an axis come from, or None if it is no axis of tasks."""
+    n = len(order)
+    if size and size % n == 0:
+        by_task = torch.arange(size)
+        if name.startswith("heads."):  # submodels, then tasks
+            return by_task.view(-1, n)[:, order].flatten()
+        return by_task.view(n, -1)[order].flatten()  # tasks, then experts
+    if ".shared.linear" in name and is_last:  # experts of tasks, then shared ones
+        own = size // n * n
+        by_task = torch.arange(own).view(n, -1)
+        return torch.cat([by_task[order].flatten(), torch.arange(own, size)])
+    return None
+
+
+def permuted_name(name, state, order):
+    """The name under which a parameter of one copy of a user's module goes on."""
+    found = re.search(r"^(.*)\.copies\.(\d+)\.", name)
+    if not found:
+        return name
+    copies = {re.search(r"\.copies\.(\d+)\.", k)[1] for k in state if k.startswith(found[1])}
+    each, rest = divmod(len(copies), len(order))  # copies by task
+    if rest:
+        return name
+    task, copy_ = divmod(int(found[2]), each)
+    place = order.tolist().index(task) * each + copy_
+    return name.replace(f"{found[1]}.copies.{found[2]}.", f"{found[1]}.copies.{place}.")
 
 
 @every_pair
@@ -319,8 +350,8 @@ def test_permuted_tasks_give_permuted_results(sharing, trunk, seed, device):
         table.values[:, columns],
         table.weights[:, columns],
     )
-    first = build(sharing, trunk, table.specs, device=device).eval()
-    second = build(sharing, trunk, moved.specs, seed=1, device=device).eval()
+    first = build(sharing, trunk, table.specs, device=device, table=table).eval()
+    second = build(sharing, trunk, moved.specs, seed=1, device=device, table=moved).eval()
     a, b = first.heads.layout, second.heads.layout
     assert a.names != b.names
     second.load_state_dict(permuted_state(first.state_dict(), a, b))
@@ -339,13 +370,14 @@ def test_permuted_tasks_give_permuted_results(sharing, trunk, seed, device):
 
 def member_of(tensors, one, member):
     """Cut one member's tensors out of those of many: stacked first axes, and lists of copies."""
-    n_copies = len({i for key in one for i in re.findall(r"\.copies\.(\d+)\.", key)})
     cut = {}
     for name, like in one.items():
-        found = re.search(r"\.copies\.(\d+)\.", name)
+        found = re.search(r"^(.*)\.copies\.(\d+)\.", name)
         if found:
-            copy_ = member * n_copies + int(found[1])
-            cut[name] = tensors[name.replace(found[0], f".copies.{copy_}.")]
+            siblings = [k for k in one if k.startswith(f"{found[1]}.copies.")]
+            n_copies = len({k[len(found[1]) :].split(".")[2] for k in siblings})
+            copy_ = member * n_copies + int(found[2])
+            cut[name] = tensors[name.replace(found[0], f"{found[1]}.copies.{copy_}.")]
         else:
             cut[name] = tensors[name][member * len(like) : (member + 1) * len(like)]
         assert cut[name].shape == like.shape, name
@@ -358,15 +390,16 @@ def test_many_members_at_once_equal_one_by_one(sharing, trunk, heads, device):
     n_members = 3
     many = build(sharing, trunk, n_members=n_members, heads=heads, device=device).eval()
     batch = batch_of(Table.made(), trunk, device)
-    z, losses = many(batch.x), losses_of(many, batch, device)
+    losses = losses_of(many, batch, device).unflatten(0, (n_members, -1))
+    z = many(batch.x).unflatten(0, (n_members, -1))
     gradients = gradients_of(many, losses.sum())
     state = many.state_dict()
     for member in range(n_members):
         one = build(sharing, trunk, seed=9, heads=heads, device=device).eval()
         one.load_state_dict(member_of(state, one.state_dict(), member))
-        torch.testing.assert_close(one(batch.x)[0], z[member], rtol=0, atol=1e-12)
+        torch.testing.assert_close(one(batch.x), z[member], rtol=0, atol=1e-12)
         alone = losses_of(one, batch, device)
-        torch.testing.assert_close(alone[0], losses[member], rtol=0, atol=1e-12)
+        torch.testing.assert_close(alone, losses[member], rtol=0, atol=1e-12)
         ours = gradients_of(one, alone.sum())
         theirs = member_of(gradients, ours, member)
         for name in ours:
@@ -413,8 +446,8 @@ def test_parts_of_the_network_make_up_the_whole(sharing, trunk):
     assert parts["all"] == {id(p) for p in network.parameters()} - biases
     assert parts["all"] == parts["trunk"] | parts["sharing"] | parts["heads"]
     assert sum(len(parts[part]) for part in ("trunk", "sharing", "heads")) == len(parts["all"])
-    assert parts["input"] <= parts["trunk"]
-    assert bool(parts["input"]) == bool(parts["trunk"])
+    assert parts["input"]
+    assert parts["input"] <= (parts["trunk"] or parts["heads"])
     assert parts["heads"]
 
 
@@ -593,28 +626,48 @@ def test_permuted_tasks_are_weighted_alike(cls, params):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
+LAYOUT = Layout.of(MIXED)
+
+
+def term_of(cls, params):
+    """A penalty as a function of one weight of two members, or of the losses of all tasks."""
+    module = cls(**params).build(LAYOUT, 2).double()
+    if not module.reads_losses:
+        return (2, 4, LAYOUT.n_rows), lambda weight: module.of_weights([weight])
+    present = torch.ones(LAYOUT.n_tasks, dtype=torch.bool)
+    return (2, LAYOUT.n_tasks), lambda losses: module.of_losses(losses, present)
+
+
 @every_penalty
 def test_penalties_are_smooth_away_from_zero(cls, params):
-    penalty = cls(**params)
-    weights = [
-        torch.randn(shape, dtype=torch.float64).sign() + 0.3 * torch.randn(shape).double().tanh()
-        for shape in ((2, 3, 4), (2, 4, 3))
-    ]
-    for weight in weights:
-        weight.requires_grad_()
-    value = penalty.value(weights)
+    shape, term = term_of(cls, params)
+    argument = torch.randn(shape, dtype=torch.float64)
+    argument = argument.sign() + 0.3 * torch.randn(shape).double().tanh()
+    argument = argument.abs() if len(shape) == 2 else argument  # losses are positive
+    argument.requires_grad_()
+    value = term(argument)
     assert value.shape == ()
     assert value > 0
-    assert torch.autograd.gradcheck(lambda *w: penalty.value(w), weights)
+    assert torch.autograd.gradcheck(term, (argument,))
 
 
 @every_penalty
-def test_zero_weights_have_no_penalty_and_a_finite_gradient(cls, params):
-    weight = torch.zeros(2, 3, 4, requires_grad=True)
-    value = cls(**params).value([weight])
+def test_zeros_have_no_penalty_and_a_finite_gradient(cls, params):
+    shape, term = term_of(cls, params)
+    argument = torch.zeros(shape, requires_grad=True, dtype=torch.float64)
+    value = term(argument)
     value.backward()
-    assert value == 0
-    assert torch.isfinite(weight.grad).all()
+    assert abs(value) < 1e-12
+    assert torch.isfinite(argument.grad).all()
+
+
+@every_penalty
+def test_the_penalties_of_members_add_up(cls, params):
+    shape, term = term_of(cls, params)
+    both = torch.rand(shape, dtype=torch.float64) + 0.1
+    first, second = both.clone(), both.clone()
+    first[1], second[0] = 0.0, 0.0
+    torch.testing.assert_close(term(both), term(first) + term(second), rtol=1e-6, atol=0)
 
 
 @every_penalty

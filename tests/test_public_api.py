@@ -37,6 +37,8 @@ PUBLIC = {
         "ACTIVATIONS",
         "Dropout",
         "Seeds",
+        "StackedConv2d",
+        "StackedLayerNorm",
         "StackedLinear",
         "activation_layer",
         "check_probability",
@@ -83,7 +85,7 @@ PUBLIC = {
         "split_callbacks",
         "torch_threads",
     ],
-    "skmtl.trunks": ["Trunk"],
+    "skmtl.trunks": ["NumEmbedding", "Trunk"],
     "skmtl.weighting": ["Weighting", "WeightingModule", "resolve_weighting"],
 }
 

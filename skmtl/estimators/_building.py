@@ -9,12 +9,11 @@ import torch
 
 from skmtl._strategy import resolve
 from skmtl.heads import HeadSpec, Layout
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
 from skmtl.penalties import resolve_penalties
-from skmtl.sharing import Sharing
 from skmtl.tasks import Task
 from skmtl.training import NetworkSpec, Objective, TaskNet, resolve_optimizer, split_callbacks
-from skmtl.trunks import MLP, Trunk
+from skmtl.trunks import MLP, ModuleTrunk, Trunk
 from skmtl.weighting import resolve_weighting
 
 #: Batch size by number of training rows: (rows below, size).
@@ -23,16 +22,16 @@ LARGEST_BATCH = 256
 
 
 def build_net(
-    estimator: Any, input_shape: tuple[int, ...], tasks: tuple[Task, ...], n_rows: int, seeds: Seeds
+    estimator: Any, inputs: Inputs, tasks: tuple[Task, ...], n_rows: int, seeds: Seeds
 ) -> TaskNet:
     """Build network, objective and skorch net from the estimator's parameters.
 
     Parameters
     ----------
     estimator : estimator
-        Whose parameters to read.
-    input_shape : tuple of int
-        Shape of one encoded sample.
+        Whose parameters to read, and the sharing scheme in ``sharing_``.
+    inputs : Inputs
+        What is known of the encoded features.
     tasks : tuple of Task
         The tasks.
     n_rows : int
@@ -49,15 +48,16 @@ def build_net(
     device = choose_device(estimator.device)
     dtype = getattr(torch, estimator.dtype)
     spec = NetworkSpec(
-        resolve(estimator.sharing, Sharing, "sharing"),
+        estimator.sharing_,
         resolve_trunk(estimator),
         estimator.head_layer_sizes,
         estimator.activation,
     )
     names = [task.name for task in tasks]
     weighting = resolve_weighting(estimator.loss_weights, names).build(layout.names, 1)
-    objective = Objective(layout, weighting, resolve_penalties(estimator.penalty))
-    network = spec.build(input_shape, layout, seeds)
+    penalties = [p.build(layout, 1) for p in resolve_penalties(estimator.penalty)]
+    objective = Objective(layout, weighting, penalties)
+    network = spec.build(inputs, layout, seeds)
     callbacks, _ = split_callbacks(estimator.callbacks)
     params = dict(estimator.net_params or {})
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
@@ -171,21 +171,33 @@ def resolve_trunk(estimator: Any) -> Trunk:
     ValueError
         If a trunk object and flat parameters contradict each other.
     """
+    trunk = _wrapped(estimator.trunk)
     flat = {
         name: getattr(estimator, name) for name in ("hidden_layer_sizes", "activation", "dropout")
     }
-    if isinstance(estimator.trunk, Trunk):
+    if isinstance(trunk, Trunk):
         defaults = MLP().get_params()
         changed = [name for name, value in flat.items() if not _same(value, defaults[name])]
         if estimator.head_layer_sizes != () and "activation" in changed:
             changed.remove("activation")  # the heads read it too
         if changed:
             raise ValueError(
-                f"`trunk = {estimator.trunk!r}` is an object with parameters of its own, so "
+                f"`trunk = {trunk!r}` is an object with parameters of its own, so "
                 f"`{changed[0]} = {flat[changed[0]]!r}` would have no effect. Set it on the "
                 f"object, or search over `trunk__{changed[0]}`."
             )
-    return resolve(estimator.trunk, Trunk, "trunk", **flat)
+    return resolve(trunk, Trunk, "trunk", **flat)
+
+
+def _wrapped(trunk: Any) -> Any:
+    """Return a trunk around a class or function that makes modules; all else as it is."""
+    if isinstance(trunk, torch.nn.Module):
+        raise TypeError(
+            "Parameter `trunk` must make modules, since a fit starts from fresh weights: pass a "
+            f"class or a function. Found a {type(trunk).__name__} object."
+        )
+    is_ours = inspect.isclass(trunk) and issubclass(trunk, Trunk)
+    return ModuleTrunk(trunk) if callable(trunk) and not is_ours else trunk
 
 
 def choose_device(device: Any) -> torch.device:

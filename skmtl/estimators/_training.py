@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from skmtl._strategy import resolve
 from skmtl.estimators._building import build_net, layout_of
 from skmtl.estimators._callbacks import epoch_callbacks
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
+from skmtl.sharing import Sharing
 from skmtl.training import (
     DivergedError,
     EarlyStopping,
@@ -27,6 +30,9 @@ from skmtl.training import (
     split_callbacks,
     torch_threads,
 )
+
+#: Training rows that a trunk may look at before it is built, for quantiles.
+SAMPLED_ROWS = 10_000
 
 
 def fit_net(
@@ -127,8 +133,29 @@ def _copied_net(estimator: Any) -> TaskNet:
 
 
 def _new_net(estimator: Any, train: Rows, seeds: Seeds) -> TaskNet:
-    one = encode_features(estimator._preprocess, train.take(np.arange(1)).X)
-    return build_net(estimator, one.shape[1:], estimator.tasks_, len(train), seeds).initialize()
+    scheme = resolve(estimator.sharing, Sharing, "sharing")
+    labelled = train.targets.mask & (train.weights > 0)
+    estimator.sharing_ = scheme.adapt(train.targets.values, labelled, estimator.tasks_)
+    inputs = _inputs(estimator._preprocess, train)
+    return build_net(estimator, inputs, estimator.tasks_, len(train), seeds).initialize()
+
+
+def _inputs(preprocess: Any, train: Rows) -> Inputs:
+    """Tell a trunk what is known of the features."""
+    one = encode_features(preprocess, train.take(np.arange(1)).X)
+    size = min(len(train), SAMPLED_ROWS)
+
+    def sample() -> np.ndarray:
+        rows = np.linspace(0, len(train) - 1, size).astype(np.intp)
+        encoded = encode_features(preprocess, train.take(rows).X)
+        return encoded.toarray() if sparse.issparse(encoded) else encoded
+
+    return Inputs(
+        tuple(one.shape[1:]),
+        getattr(preprocess, "number_columns_", None),
+        getattr(preprocess, "category_columns_", ()),
+        sample,
+    )
 
 
 def train_net(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
     ----------
     n_features_out_ : int
         Number of columns of the encoded array.
+    number_columns_ : tuple of int
+        Encoded columns that hold numbers, as against flags and categories.
+    category_columns_ : tuple of (int, int)
+        First encoded column, and the column after the last, of each column of words.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -71,9 +76,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         """
         X = read_features(self, X, reset=True, allow_nan=True)
         self._is_sparse = sparse.issparse(X)
+        self.category_columns_: tuple[tuple[int, int], ...] = ()
         if self._is_sparse:
             self.scaler_ = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
             self.n_features_out_ = X.shape[1]
+            self.number_columns_ = tuple(range(X.shape[1]))
             return self
         self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
         numbers, words = _split(X, self._kinds)
@@ -85,7 +92,10 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
                 max_categories=self.max_categories,
                 sparse_output=False,
             ).fit(words)
-            self.n_features_out_ += len(self.categories_.get_feature_names_out())
+            widths = _widths(self.categories_)
+            ends = self.n_features_out_ + np.cumsum([0, *widths])
+            self.category_columns_ = tuple(pairwise(ends.tolist()))
+            self.n_features_out_ += sum(widths)
         return self
 
     def _learn_numbers(self, numbers: np.ndarray, sample_weight: np.ndarray | None) -> None:
@@ -103,6 +113,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         self.fill_ = np.where(is_flag, self.mean_, 0.0)
         self.mean_ = np.where(is_flag, 0.0, self.mean_)
         self.scale_ = np.where(is_flag, 1.0, self.scale_)
+        self.number_columns_ = tuple(np.flatnonzero(~is_flag & ~self._is_empty).tolist())
 
     def transform(self, X: Any) -> np.ndarray | sparse.csr_array:
         """Encode rows.
@@ -141,6 +152,14 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _widths(encoder: OneHotEncoder) -> list[int]:
+    """Return the number of columns that each word column becomes."""
+    infrequent = encoder.infrequent_categories_
+    pairs = zip(encoder.categories_, infrequent, strict=True)
+    # The infrequent categories of a column share one.
+    return [len(found) - (0 if rare is None else len(rare) - 1) for found, rare in pairs]
 
 
 def _kinds(X: pd.DataFrame) -> list[str]:

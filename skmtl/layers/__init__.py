@@ -2,8 +2,16 @@
 
 from skmtl.layers._activation import ACTIVATIONS as ACTIVATIONS
 from skmtl.layers._activation import activation_layer as activation_layer
+from skmtl.layers._block import Block as Block
+from skmtl.layers._block import Inputs as Inputs
+from skmtl.layers._block import Stack as Stack
+from skmtl.layers._checks import check_number as check_number
 from skmtl.layers._checks import check_probability as check_probability
 from skmtl.layers._checks import check_sizes as check_sizes
+from skmtl.layers._checks import check_whole as check_whole
+from skmtl.layers._conv import StackedConv2d as StackedConv2d
 from skmtl.layers._dropout import Dropout as Dropout
 from skmtl.layers._linear import StackedLinear as StackedLinear
+from skmtl.layers._norm import StackedLayerNorm as StackedLayerNorm
+from skmtl.layers._norms import trace_norm as trace_norm
 from skmtl.layers._seeds import Seeds as Seeds

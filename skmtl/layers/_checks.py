@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -62,5 +63,67 @@ def check_probability(value: Any, parameter: str) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
         raise ValueError(
             f"Parameter `{parameter}` must be a number in [0, 1). Found `{parameter} = {value!r}`."
+        )
+    return float(value)
+
+
+def check_whole(value: Any, parameter: str, least: int = 1) -> int:
+    """Check a whole number.
+
+    Parameters
+    ----------
+    value : int
+        At least `least`.
+    parameter : str
+        Name of the parameter, for messages.
+    least : int, default=1
+        The smallest number allowed.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is not a whole number, or too small.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+        raise ValueError(
+            f"Parameter `{parameter}` must be a whole number of at least {least}. "
+            f"Found `{parameter} = {value!r}`."
+        )
+    return int(value)
+
+
+def check_number(value: Any, parameter: str, *, most: float = math.inf) -> float:
+    """Check a finite number of at least 0.
+
+    Parameters
+    ----------
+    value : float
+        In [0, most].
+    parameter : str
+        Name of the parameter, for messages.
+    most : float, default=inf
+        The largest number allowed.
+
+    Returns
+    -------
+    float
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is not such a number.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not 0 <= float(value) <= most:
+        upper = "" if math.isinf(most) else f" and at most {most:g}"
+        raise ValueError(
+            f"Parameter `{parameter}` must be a finite number of at least 0{upper}. "
+            f"Found `{parameter} = {value!r}`."
         )
     return float(value)

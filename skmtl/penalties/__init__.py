@@ -2,6 +2,7 @@
 
 from skmtl.penalties._base import PARTS as PARTS
 from skmtl.penalties._base import Penalty as Penalty
+from skmtl.penalties._base import PenaltyModule as PenaltyModule
 from skmtl.penalties._base import resolve_penalties as resolve_penalties
 from skmtl.penalties._l1 import L1 as L1
 from skmtl.penalties._l2 import L2 as L2

@@ -4,52 +4,53 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmtl._strategy import Strategy, did_you_mean, resolve
+from skmtl.layers import check_number
 
 #: Parts of the network that a penalty may name.
 PARTS = ("all", "input", "trunk", "sharing", "heads")
 
 
 class Penalty(Strategy):
-    """A term of ``Omega(theta)`` on the weights of a named part of the network.
+    """A term of ``Omega(theta)``.
 
-    Biases are never penalised.  (Decoupled weight decay is not a penalty but part of the
-    optimiser: ``weight_decay``.)
+    Most read the weights of a named part of the network; biases are never penalised.
+    (Decoupled weight decay is not a penalty but part of the optimiser: ``weight_decay``.)
 
-    Parameters
+    Attributes
     ----------
-    strength : float, default=1e-4
+    strength : float
         Factor, at least 0.
-    part : {"all", "input", "trunk", "sharing", "heads"}, default="all"
-        Which weights: all of them, the trunk's first layer, the trunk, what the sharing
-        scheme adds to it, or the heads.
+    part : {"all", "input", "trunk", "sharing", "heads"}
+        Which weights: all of them, the first layer, the trunk, what the sharing scheme adds
+        to it, or the heads.
+    parts : tuple of str
+        Parts that make sense.
     """
 
     parts: ClassVar[tuple[str, ...]] = PARTS
-
-    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
-        self.strength = strength
-        self.part = part
+    strength: float
+    part: str
 
     @abstractmethod
-    def value(self, weights: Sequence[Tensor]) -> Tensor:
-        """Compute the penalty without its factor.
+    def build(self, layout: Any, n_members: int) -> PenaltyModule:
+        """Build the term.
 
         Parameters
         ----------
-        weights : sequence of Tensor
-            The weights of the part.
+        layout : Layout
+            The tasks and their output rows.
+        n_members : int
+            Number of networks.
 
         Returns
         -------
-        Tensor of shape ()
-            Differentiable.
+        PenaltyModule
+            Weights, or losses, to a number.
         """
 
     def check(self) -> None:
@@ -60,17 +61,69 @@ class Penalty(Strategy):
         ValueError
             If the strength is negative or not finite, or the part unknown.
         """
-        number = isinstance(self.strength, Real) and not isinstance(self.strength, bool)
-        if not number or not np.isfinite(self.strength) or self.strength < 0:
-            raise ValueError(
-                "Parameter `strength` of a penalty must be a finite number of at least 0. "
-                f"Found `strength = {self.strength!r}`."
-            )
+        check_number(self.strength, "strength")
         if self.part not in self.parts:
             raise ValueError(
                 f"Parameter `part` of a penalty must be one of {list(self.parts)}. "
                 f"Found `part = {self.part!r}`.{did_you_mean(self.part, self.parts)}"
             )
+
+
+class PenaltyModule(nn.Module):
+    """One term of Omega, without its factor.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        Gives strength and part.
+    n_members : int, default=1
+        Number of networks; their penalties add up.
+
+    Attributes
+    ----------
+    reads_losses : bool
+        Whether the term is one of losses rather than of weights.
+    """
+
+    reads_losses: ClassVar[bool] = False
+
+    def __init__(self, penalty: Penalty, n_members: int = 1) -> None:
+        super().__init__()
+        self.strength = float(penalty.strength)
+        self.part = penalty.part
+        self.n_members = n_members
+
+    def of_weights(self, weights: Sequence[Tensor]) -> Tensor:
+        """Compute the term from the weights of its part.
+
+        Parameters
+        ----------
+        weights : sequence of Tensor
+            Each of shape (member and copy, ...), or a single copy of a user's module.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Differentiable.
+        """
+        raise NotImplementedError
+
+    def of_losses(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Compute the term from the losses of the tasks.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (member, task)
+            Losses; 0 for a task that is not present.
+        present : Tensor of shape (task,), bool
+            Which tasks have a label in the batch.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Differentiable.
+        """
+        raise NotImplementedError
 
 
 def resolve_penalties(value: Any) -> list[Penalty]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skmtl.penalties._base import Penalty
+from skmtl.penalties._base import Penalty, PenaltyModule
 
 
 class L1(Penalty):
@@ -33,6 +34,28 @@ class L1(Penalty):
 
     alias = "l1"
 
-    def value(self, weights: Sequence[Tensor]) -> Tensor:
-        """Return the sum of absolute weights."""
+    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
+        self.strength = strength
+        self.part = part
+
+    def build(self, layout: Any, n_members: int) -> PenaltyModule:
+        """Build the term.
+
+        Parameters
+        ----------
+        layout : Layout
+            Ignored.
+        n_members : int
+            Number of networks.
+
+        Returns
+        -------
+        PenaltyModule
+            Of weights.
+        """
+        return _L1(self, n_members)
+
+
+class _L1(PenaltyModule):
+    def of_weights(self, weights: Sequence[Tensor]) -> Tensor:
         return torch.stack([weight.abs().sum() for weight in weights]).sum()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skmtl.penalties._base import Penalty
+from skmtl.penalties._base import Penalty, PenaltyModule
 
 
 class L2(Penalty):
@@ -37,6 +38,28 @@ class L2(Penalty):
 
     alias = "l2"
 
-    def value(self, weights: Sequence[Tensor]) -> Tensor:
-        """Return half the sum of squared weights."""
+    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
+        self.strength = strength
+        self.part = part
+
+    def build(self, layout: Any, n_members: int) -> PenaltyModule:
+        """Build the term.
+
+        Parameters
+        ----------
+        layout : Layout
+            Ignored.
+        n_members : int
+            Number of networks.
+
+        Returns
+        -------
+        PenaltyModule
+            Of weights.
+        """
+        return _L2(self, n_members)
+
+
+class _L2(PenaltyModule):
+    def of_weights(self, weights: Sequence[Tensor]) -> Tensor:
         return torch.stack([weight.square().sum() for weight in weights]).sum() / 2

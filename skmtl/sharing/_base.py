@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from skmtl._strategy import Strategy
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds, StackedLinear
 
 
 class Sharing(Strategy):
     """How tasks share: ``sharing_t(trunk(x_i))`` of the objective."""
 
+    def adapt(self, values: np.ndarray, mask: np.ndarray, tasks: Any) -> Sharing:
+        """Choose what depends on the labels, before the network is built.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_samples, n_columns)
+            Encoded targets of the training rows.
+        mask : ndarray of shape (n_samples, n_columns), bool
+            Which cells have a label.
+        tasks : sequence of Task
+            In the order of the columns.
+
+        Returns
+        -------
+        Sharing
+            The scheme with its choices made; itself where there is nothing to choose.
+        """
+        return self
+
     @abstractmethod
     def build(
-        self,
-        trunk: Any,
-        *,
-        input_shape: tuple[int, ...],
-        task_names: Sequence[str],
-        n_members: int,
-        seeds: Seeds,
-    ) -> nn.Module:
-        r"""Build the part of the network between the features and the heads.
+        self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
+    ) -> Body:
+        """Build the part of the network between the features and the heads.
 
         Parameters
         ----------
         trunk : Trunk
-            Builds as many trunks as the scheme needs.
-        input_shape : tuple of int
-            Shape of one sample.
-        task_names : sequence of str
-            Tasks in the order of the task axis.
+            Builds as many trunks, or blocks of them, as the scheme needs.
+        inputs : Inputs
+            What is known of the features.
+        layout : Layout
+            The tasks: ``names`` in the order of the task axis, and their output rows.
         n_members : int
             Number of networks trained side by side.
         seeds : Seeds
@@ -42,9 +55,74 @@ class Sharing(Strategy):
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, \*input_shape) to (member, task, sample, feature), where the task
-            axis has size 1 if all tasks read one representation; has ``out_features``, and
-            its trunks, stacked, in ``trunk``.  A scheme in which each weight belongs to one
-            task says so by ``is_separate = True``.
+        Body
+            Features to the representation that each task's head reads.
         """
+
+
+class Body(nn.Module, ABC):
+    r"""Features -> one representation per task, for all members at once.
+
+    What a trunk built is kept in ``trunk``; what the scheme adds, in other attributes.  All
+    parameters have the members first, and tasks or experts after them or in the same axis.
+
+    Attributes
+    ----------
+    trunk : torch.nn.Module
+        The trunks, or a list of their blocks.
+    out_features : int
+        Width of the representation.
+    is_separate : bool
+        Whether each weight belongs to one task.
+
+    Shape
+    -----
+    - Input: (sample, \*shape of one sample)
+    - Output: (member, task, sample, feature); the task axis has size 1 if all tasks read one
+      representation
+    """
+
+    is_separate: ClassVar[bool] = False
+    trunk: Any
+    out_features: int
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the representations."""
+
+    def finish(self, z: Tensor, targets: Any) -> Tensor:
+        """Add what tasks read of other tasks' outputs.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member, output row, sample)
+            Outputs of the heads.
+        targets : BatchTargets or None
+            Labels of the batch, in training.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            Outputs of the network.
+        """
+        return z
+
+    def penalty(self) -> Tensor | None:
+        """Return the scheme's own term of Omega.
+
+        Returns
+        -------
+        Tensor of shape () or None
+            Differentiable, with its factor; None if there is none.
+        """
+        return None
+
+    def relu_chain(self) -> list[StackedLinear] | None:
+        """List the layers, if the body is linear layers with ReLUs behind, and no more.
+
+        Returns
+        -------
+        list of StackedLinear or None
+            None for any other body.
+        """
+        return None

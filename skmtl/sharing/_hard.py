@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from skmtl.layers import Seeds
-from skmtl.sharing._base import Sharing
+from skmtl.layers import Inputs, Seeds, Stack, StackedLinear
+from skmtl.sharing._base import Body, Sharing
 
 
 class Hard(Sharing):
@@ -31,23 +30,17 @@ class Hard(Sharing):
     alias = "hard"
 
     def build(
-        self,
-        trunk: Any,
-        *,
-        input_shape: tuple[int, ...],
-        task_names: Sequence[str],
-        n_members: int,
-        seeds: Seeds,
-    ) -> nn.Module:
-        r"""Build one trunk per member.
+        self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
+    ) -> Body:
+        """Build one trunk per member.
 
         Parameters
         ----------
         trunk : Trunk
             The trunk to share.
-        input_shape : tuple of int
-            Shape of one sample.
-        task_names : sequence of str
+        inputs : Inputs
+            What is known of the features.
+        layout : Layout
             Ignored.
         n_members : int
             Number of networks.
@@ -56,22 +49,30 @@ class Hard(Sharing):
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, \*input_shape) to (member, 1, sample, feature).
+        Body
+            Its task axis has size 1.
         """
-        return _Hard(trunk.build(input_shape, n_members, seeds))
+        return HardBody(trunk.build(inputs, n_members, seeds))
 
 
-class _Hard(nn.Module):
-    def __init__(self, trunk: nn.Module) -> None:
+class HardBody(Body):
+    """One trunk per member.
+
+    Parameters
+    ----------
+    trunk : Stack
+        Built.
+    """
+
+    def __init__(self, trunk: Stack) -> None:
         super().__init__()
         self.trunk = trunk
         self.out_features = trunk.out_features
 
-    def relu_chain(self) -> Any:
+    def relu_chain(self) -> list[StackedLinear] | None:
         """List the layers of the trunk, if it is linear layers and ReLUs and no more."""
-        chain = getattr(self.trunk, "relu_chain", None)
-        return None if chain is None else chain()
+        return self.trunk.relu_chain()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the trunk."""
         return self.trunk(x).unsqueeze(1)  # (member, task=1, sample, feature)

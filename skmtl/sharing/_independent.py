@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from skmtl.layers import Seeds
-from skmtl.sharing._base import Sharing
+from skmtl.layers import Inputs, Seeds, Stack
+from skmtl.sharing._base import Body, Sharing
 
 
 class Independent(Sharing):
@@ -33,24 +32,18 @@ class Independent(Sharing):
     alias = "independent"
 
     def build(
-        self,
-        trunk: Any,
-        *,
-        input_shape: tuple[int, ...],
-        task_names: Sequence[str],
-        n_members: int,
-        seeds: Seeds,
-    ) -> nn.Module:
-        r"""Build a trunk per member and task.
+        self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
+    ) -> Body:
+        """Build a trunk per member and task.
 
         Parameters
         ----------
         trunk : Trunk
             The trunk that each task gets a copy of.
-        input_shape : tuple of int
-            Shape of one sample.
-        task_names : sequence of str
-            Tasks in the order of the task axis.
+        inputs : Inputs
+            What is known of the features.
+        layout : Layout
+            The tasks.
         n_members : int
             Number of networks.
         seeds : Seeds
@@ -58,20 +51,31 @@ class Independent(Sharing):
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, \*input_shape) to (member, task, sample, feature).
+        Body
+            In which each weight belongs to one task.
         """
-        return _Independent(trunk.build(input_shape, n_members * len(task_names), seeds), n_members)
+        return IndependentBody(trunk.build(inputs, n_members * layout.n_tasks, seeds), n_members)
 
 
-class _Independent(nn.Module):
-    is_separate = True  # each weight belongs to one task
+class IndependentBody(Body):
+    """A trunk per member and task.
 
-    def __init__(self, trunk: nn.Module, n_members: int) -> None:
+    Parameters
+    ----------
+    trunk : Stack
+        Built; its copies run over members, then tasks.
+    n_members : int
+        Number of networks.
+    """
+
+    is_separate = True
+
+    def __init__(self, trunk: Stack, n_members: int) -> None:
         super().__init__()
         self.trunk = trunk
         self.n_members = n_members
         self.out_features = trunk.out_features
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the trunks."""
         return self.trunk(x).unflatten(0, (self.n_members, -1))  # (member, task, sample, feature)

@@ -1,7 +1,9 @@
 """Tasks: what is to be learned, and y <-> (targets, mask)."""
 
+from skmtl.tasks._affinity import label_affinity as label_affinity
 from skmtl.tasks._encoder import TargetEncoder as TargetEncoder
 from skmtl.tasks._encoder import Targets as Targets
+from skmtl.tasks._grouping import group_tasks as group_tasks
 from skmtl.tasks._inference import declare_tasks as declare_tasks
 from skmtl.tasks._inference import infer_kind as infer_kind
 from skmtl.tasks._output import TaskOutput as TaskOutput

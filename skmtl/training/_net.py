@@ -156,6 +156,10 @@ class TaskNet(NeuralNet):
         self._epoch.add(losses, y_true.n_labelled)
         return self.criterion_(losses, y_true.present, self.module_)
 
+    def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
+        """Take a step of skorch's own loop; the network may read the labels in training."""
+        return super().train_step_single(batch, targets=batch.targets, **fit_params)
+
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
@@ -200,7 +204,7 @@ class TaskNet(NeuralNet):
             if written is not None:
                 losses = written(x, targets)
             else:
-                losses = self.criterion_.backward(module(x), targets, module)
+                losses = self.criterion_.backward(module(x, targets), targets, module)
             optimizer.step()
             self._epoch.add(losses, targets.n_labelled)
 
@@ -246,7 +250,7 @@ class _EpochLosses:
         present = self.counts > 0
         means = self.sums / self.counts.clamp_min(1)  # (member, task)
         with torch.no_grad():
-            total = objective.weighting(means, present).sum()
+            total = objective.weighting(means, present).mean()
         numbers = torch.cat([means.mean(0), self.counts, total.reshape(1)]).tolist()
         self.sums = self.counts = None
         n = objective.layout.n_tasks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import Seeds, StackedLinear
+from skmtl.layers import Inputs, Seeds, StackedLinear
+from skmtl.training._batches import BatchTargets
 
 
 class Network(nn.Module):
@@ -20,29 +22,45 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    body : torch.nn.Module
+    body : Body
         Built by a sharing scheme; holds its trunks in ``body.trunk``.
     heads : StackedHeads
-        The heads of all tasks.
+        The heads of all tasks, and submodels.
+    n_submodels : int, default=1
+        Models within the trunk; each has heads of its own, and stands as a member.
     follows_dtype : bool, default=True
         Whether the body computes in the type of its weights, whatever that is.
 
     Shape
     -----
-    - Input: (sample, \*shape of one sample)
-    - Output: (member, output row, sample)
+    - Input: (sample, \*shape of one sample), and in training the targets of the batch
+    - Output: (member, output row, sample); the submodels of a member one after the other
     """
 
-    def __init__(self, body: nn.Module, heads: StackedHeads, *, follows_dtype: bool = True) -> None:
+    def __init__(
+        self,
+        body: Any,
+        heads: StackedHeads,
+        *,
+        n_submodels: int = 1,
+        follows_dtype: bool = True,
+    ) -> None:
         super().__init__()
         self.body = body
         self.heads = heads
+        self.n_submodels = n_submodels
         self.follows_dtype = follows_dtype
         self._kept: tuple[list[Any], Network] | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
-        return self.heads(self.body(x))
+        k = self.n_submodels
+        if k == 1:
+            return self.body.finish(self.heads(self.body(x)), targets)
+        # The submodels read the batch one after the other, along the axis of the samples.
+        h = self.body(x.repeat(k, *[1] * (x.dim() - 1)))  # (member, task or 1, submodel*sample, f)
+        h = h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
+        return self.body.finish(self.heads(h), targets)
 
     @torch.inference_mode()
     def evaluate(self, chunks: Iterable[Any]) -> Tensor:
@@ -93,8 +111,7 @@ class Network(nn.Module):
         list of StackedLinear or None
             From the features to the output rows; None for any other network.
         """
-        chain = getattr(self.body, "relu_chain", None)
-        hidden = None if chain is None or self.heads.hidden else chain()
+        hidden = None if self.heads.hidden else self.body.relu_chain()
         return None if hidden is None else [*hidden, self.heads.output]
 
     def owners(self) -> list[tuple[int | None, Any]] | None:
@@ -107,22 +124,18 @@ class Network(nn.Module):
             its entries, and the position of the task of each; or None and the position of
             the one task that owns it all.  None if the tasks share, or it is not known.
         """
-        if not getattr(self.body, "is_separate", False):
+        if not self.body.is_separate:
             return None
         layout = self.heads.layout
-        stacked = {
-            name for name, module in self.named_modules() if isinstance(module, StackedLinear)
-        }
         owners: list[tuple[int | None, Any]] = []
         for name, tensor in self.state_dict().items():
+            copy_of_module = _COPY.search(name)
             if name.startswith("heads.output."):
                 owners.append((-1, layout.task_of_row))
-            elif name.rpartition(".")[0] in stacked:
+            elif copy_of_module:
+                owners.append((None, int(copy_of_module[1]) % layout.n_tasks))
+            else:  # copies are the first axis, and run over members, then tasks
                 owners.append((0, np.arange(len(tensor)) % layout.n_tasks))
-            elif name.startswith("body.trunk.copies."):
-                owners.append((None, int(name.split(".")[3]) % layout.n_tasks))
-            else:
-                return None
         return owners
 
     def weights(self, part: str = "all") -> list[Tensor]:
@@ -138,23 +151,35 @@ class Network(nn.Module):
         list of Tensor
             Parameters, in order.
         """
-        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] != "bias"]
-        trunk: list[Tensor] = [p for n, p in named if n.startswith("body.trunk.")]
-        first: dict[str, Tensor] = {}  # of each copy of a user's module
-        for name, parameter in named:
-            if name.startswith("body.trunk."):
-                which = name.split(".")[3] if name.startswith("body.trunk.copies.") else ""
-                first.setdefault(which, parameter)
+        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] not in _UNWEIGHTED]
+        trunk = [(n, p) for n, p in named if n.startswith("body.trunk.")]
+        heads: list[Tensor] = [p for n, p in named if n.startswith("heads.")]
+        first: dict[Any, Tensor] = {}  # of each stack, and of each copy of a user's module
+        for name, parameter in trunk:
+            if name.split(".")[2] == trunk[0][0].split(".")[2]:  # the first level
+                copies = _COPY.search(name)
+                key = (
+                    name.partition(".blocks.")[0] if ".blocks." in name else "",
+                    copies and copies[1],
+                )
+                first.setdefault(key, parameter)
         parts: dict[str, list[Tensor]] = {
             "all": [p for _, p in named],
-            "input": list(first.values()),
-            "trunk": trunk,
+            "input": list(first.values()) or heads[:1],
+            "trunk": [p for _, p in trunk],
             "sharing": [
                 p for n, p in named if n.startswith("body.") and not n.startswith("body.trunk.")
             ],
-            "heads": [p for n, p in named if n.startswith("heads.")],
+            "heads": heads,
         }
         return parts[part]
+
+
+#: Last part of the names of parameters that are no weights: penalties leave them alone.
+_UNWEIGHTED = ("bias",)
+
+#: The copy in the name of a parameter of a user's module.
+_COPY = re.compile(r"\.copies\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -178,15 +203,13 @@ class NetworkSpec:
     head_layer_sizes: Any
     activation: Any
 
-    def build(
-        self, input_shape: tuple[int, ...], layout: Layout, seeds: Seeds, n_members: int = 1
-    ) -> Network:
+    def build(self, inputs: Inputs, layout: Layout, seeds: Seeds, n_members: int = 1) -> Network:
         """Build the network with fresh weights.
 
         Parameters
         ----------
-        input_shape : tuple of int
-            Shape of one sample.
+        inputs : Inputs
+            What is known of the features.
         layout : Layout
             Tasks and their output rows.
         seeds : Seeds
@@ -204,20 +227,22 @@ class NetworkSpec:
         ValueError
             If samples have more than one axis and the trunk does not take that.
         """
-        if len(input_shape) != 1 and not self.trunk.takes_arrays:
+        if len(inputs.shape) != 1 and not self.trunk.takes_arrays:
             raise ValueError(
                 f"The trunk {self.trunk!r} takes tables, X of shape (n_samples, n_features). "
-                f"Found samples of shape {input_shape}. Use a trunk that takes arrays, such "
-                "as ModuleTrunk."
+                f"Found samples of shape {inputs.shape}. Use a trunk that takes arrays, such "
+                "as CNN or ModuleTrunk."
             )
         body = self.sharing.build(
-            self.trunk,
-            input_shape=input_shape,
-            task_names=layout.names,
-            n_members=n_members,
-            seeds=seeds,
+            self.trunk, inputs=inputs, layout=layout, n_members=n_members, seeds=seeds
         )
+        n_submodels = self.trunk.n_submodels
         heads = StackedHeads(
-            layout, body.out_features, n_members, seeds, self.head_layer_sizes, self.activation
+            layout,
+            body.out_features,
+            n_members * n_submodels,
+            seeds,
+            self.head_layer_sizes,
+            self.activation,
         )
-        return Network(body, heads, follows_dtype=self.trunk.follows_dtype)
+        return Network(body, heads, n_submodels=n_submodels, follows_dtype=self.trunk.follows_dtype)

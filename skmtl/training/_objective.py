@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from skmtl.heads import Layout
-from skmtl.penalties import Penalty
+from skmtl.penalties import PenaltyModule
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
 from skmtl.weighting import WeightingModule
@@ -42,20 +42,28 @@ class Objective(nn.Module):
         Tasks and their output rows.
     weighting : WeightingModule
         Losses of all tasks to one.
-    penalties : sequence of Penalty, default=()
+    penalties : sequence of PenaltyModule, default=()
         The terms of Omega.
     """
 
     task_of_row: Tensor
 
     def __init__(
-        self, layout: Layout, weighting: WeightingModule, penalties: Sequence[Penalty] = ()
+        self, layout: Layout, weighting: WeightingModule, penalties: Sequence[PenaltyModule] = ()
     ) -> None:
         super().__init__()
         self.layout = layout
         self.weighting = weighting
-        self.penalties = tuple(penalties)
+        self.penalties = nn.ModuleList(penalties)
         self.register_buffer("task_of_row", torch.as_tensor(layout.task_of_row))
+
+    @property
+    def _on_losses(self) -> list[Any]:
+        return [penalty for penalty in self.penalties if penalty.reads_losses]
+
+    @property
+    def _on_weights(self) -> list[Any]:
+        return [penalty for penalty in self.penalties if not penalty.reads_losses]
 
     def losses_and_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
         """Compute ``mean_labelled(w_it * loss_t)`` of each task and its derivative by z.
@@ -103,6 +111,11 @@ class Objective(nn.Module):
         """
         losses, gradients = self.losses_and_gradients(z, targets)
         scales = self.weighting.scales(losses, targets.present)
+        if self._on_losses:
+            leaf = losses.detach().requires_grad_()
+            with torch.enable_grad():
+                self.relations(leaf, targets.present).backward()
+            scales = scales if leaf.grad is None else scales + leaf.grad
         return losses, self.scale_rows(gradients, scales)
 
     def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
@@ -156,11 +169,33 @@ class Objective(nn.Module):
         Tensor of shape ()
             Sum over members and tasks.
         """
-        total = self.weighting(losses, present).sum()
-        return total + self.omega(network) if self.penalties else total
+        total = self.weighting(losses, present).sum() + self.relations(losses, present)
+        omega = self.omega(network)
+        total = total / network.n_submodels
+        return total if omega is None else total + omega
 
-    def omega(self, network: Network) -> Tensor:
-        """Compute ``Omega(theta)``.
+    def relations(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Compute the terms of Omega that read losses.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (member, task)
+            From :meth:`task_losses`.
+        present : Tensor of shape (task,)
+            Which tasks have a label in the batch.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Differentiable.
+        """
+        total = losses.new_zeros(())
+        for penalty in self._on_losses:
+            total = total + penalty.strength * penalty.of_losses(losses, present)
+        return total
+
+    def omega(self, network: Network) -> Tensor | None:
+        """Compute the terms of ``Omega(theta)`` that read weights, the sharing scheme's too.
 
         Parameters
         ----------
@@ -169,15 +204,16 @@ class Objective(nn.Module):
 
         Returns
         -------
-        Tensor of shape ()
-            Differentiable; 0 if no penalty finds a weight.
+        Tensor of shape () or None
+            Differentiable; None if there is no such term.
         """
-        total = next(network.parameters()).new_zeros(())
-        for penalty in self.penalties:
+        own = network.body.penalty()
+        terms = [] if own is None else [own]
+        for penalty in self._on_weights:
             weights = network.weights(penalty.part)
             if weights:
-                total = total + penalty.strength * penalty.value(weights)
-        return total
+                terms.append(penalty.strength * penalty.of_weights(weights))
+        return sum(terms) if terms else None
 
     def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> Tensor:
         """Add the gradient of the objective to ``.grad`` of all parameters.
@@ -200,9 +236,10 @@ class Objective(nn.Module):
             Losses, without a graph.
         """
         losses, gradients = self.scaled_gradients(z.detach(), targets)
+        if network.n_submodels > 1:  # the mean of their losses
+            gradients.div_(network.n_submodels)
         z.backward(gradients)
-        if self.penalties:
-            omega = self.omega(network)
-            if omega.requires_grad:
-                omega.backward()
+        omega = self.omega(network)
+        if omega is not None and omega.requires_grad:
+            omega.backward()
         return losses

@@ -34,7 +34,7 @@ class WrittenBackward:
     def of(cls, network: Network, objective: Objective) -> WrittenBackward | None:
         """Return the steps of a network, or None if only autograd knows its gradient."""
         layers = network.relu_chain()
-        if layers is None or objective.penalties:
+        if layers is None or len(objective.penalties):
             return None
         trained = all(p.requires_grad for p in network.parameters())
         return cls(layers, objective) if trained and not _has_hooks(network) else None

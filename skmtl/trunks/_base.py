@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
-from torch import nn
-
 from skmtl._strategy import Strategy
-from skmtl.layers import Seeds
+from skmtl.layers import Block, Inputs, Seeds, Stack
 
 
 class Trunk(Strategy):
     """Features -> representation: ``trunk(x_i)`` of the objective.
+
+    A trunk is a list of blocks, which a sharing scheme may build in any number of copies and
+    put something between.
 
     Attributes
     ----------
@@ -28,14 +29,38 @@ class Trunk(Strategy):
     follows_dtype: ClassVar[bool] = True
     test_input_shape: ClassVar[tuple[int, ...]] = (5,)
 
+    @property
+    def n_submodels(self) -> int:
+        """How many models the trunk holds that share most of their weights.
+
+        A trunk of k submodels is given each batch k times, one after the other, and each
+        submodel has heads of its own; a prediction is their mean.
+        """
+        return 1
+
     @abstractmethod
-    def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
-        r"""Build `n_copies` trunks of their own weights.
+    def blocks(self, inputs: Inputs) -> list[Block]:
+        """Plan the blocks.
 
         Parameters
         ----------
-        input_shape : tuple of int
-            Shape of one sample.
+        inputs : Inputs
+            What is known of the features.
+
+        Returns
+        -------
+        list of Block
+            From the features on; the last has outputs of shape (feature,).  Empty: the
+            features are the representation.
+        """
+
+    def build(self, inputs: Inputs, n_copies: int, seeds: Seeds) -> Stack:
+        r"""Build all blocks, in copies of their own weights.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            What is known of the features.
         n_copies : int
             How many trunks to build side by side.
         seeds : Seeds
@@ -43,7 +68,8 @@ class Trunk(Strategy):
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, \*input_shape), shared by all copies, or
-            (copy, sample, \*input_shape) to (copy, sample, feature); has ``out_features``.
+        Stack
+            Maps (sample, \*inputs.shape), shared by all copies, or
+            (copy, sample, \*inputs.shape) to (copy, sample, feature).
         """
+        return Stack(self.blocks(inputs), inputs, n_copies, seeds)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
 from torch import Tensor, nn
 
 from skmtl.layers import (
+    Block,
     Dropout,
+    Inputs,
     Seeds,
     StackedLinear,
     activation_layer,
@@ -13,6 +19,7 @@ from skmtl.layers import (
     check_sizes,
 )
 from skmtl.trunks._base import Trunk
+from skmtl.trunks._embedding import NumEmbedding, embed
 
 
 class MLP(Trunk):
@@ -29,6 +36,18 @@ class MLP(Trunk):
         One of ``skmtl.layers.ACTIVATIONS``, or a class of ``torch.nn.Module``.
     dropout : float, default=0.0
         Probability of dropping an activation in training, in [0, 1).
+    num_embeddings : str or NumEmbedding, default=None
+        Embedding of each number: ``"piecewise_linear"``, ``"periodic"``, an object such as
+        ``PiecewiseLinear(n_bins=32)``, or None.  Flags and one-hot columns stay as they are.
+    cat_embeddings : int or str, default=None
+        Width of the embedding of each category column, or None for one-hot columns.
+        ``"auto"`` for C categories: ceil(sqrt(C)) + 1, at most C and at most 16.
+
+    Notes
+    -----
+    The embeddings belong to the first layer: a sharing scheme that copies the one copies the
+    other.  A category that was not seen in training has a vector of zeros.  Without hidden
+    layers the embeddings are the representation, and the model is additive in the features.
 
     References
     ----------
@@ -49,10 +68,14 @@ class MLP(Trunk):
         hidden_layer_sizes: tuple[int, ...] = (128, 128),
         activation: str | type[nn.Module] = "relu",
         dropout: float = 0.0,
+        num_embeddings: str | NumEmbedding | None = None,
+        cat_embeddings: int | str | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
+        self.num_embeddings = num_embeddings
+        self.cat_embeddings = cat_embeddings
 
     @classmethod
     def test_params(cls) -> list[dict[str, object]]:
@@ -61,55 +84,47 @@ class MLP(Trunk):
             {"hidden_layer_sizes": (8, 6)},
             {"hidden_layer_sizes": (5,), "activation": "silu", "dropout": 0.2},
             {"hidden_layer_sizes": ()},
+            {"hidden_layer_sizes": (6,), "num_embeddings": "periodic", "cat_embeddings": "auto"},
         ]
 
-    def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
-        """Build `n_copies` perceptrons as stacked layers.
+    def blocks(self, inputs: Inputs) -> list[Block]:
+        """Plan a block for each hidden layer.
 
         Parameters
         ----------
-        input_shape : tuple of int
-            ``(n_features,)``.
-        n_copies : int
-            How many to build side by side.
-        seeds : Seeds
-            Sources of randomness.
+        inputs : Inputs
+            What is known of the features; of shape ``(n_features,)``.
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, n_features) or (copy, sample, n_features) to (copy, sample, feature).
+        list of Block
+            Linear layer, activation, dropout; the embeddings stand before the first.
         """
         sizes = check_sizes(self.hidden_layer_sizes, "hidden_layer_sizes")
-        dropout = check_probability(self.dropout, "dropout")
+        check_probability(self.dropout, "dropout")
         activation_layer(self.activation)
-        layers: list[nn.Module] = []
-        for n_in, n_out in zip((input_shape[0], *sizes), sizes, strict=False):
-            layers += [
-                StackedLinear(n_copies, n_in, n_out, seeds.weights),
-                activation_layer(self.activation),
-            ]
-            if dropout:
-                layers.append(Dropout(dropout, seeds.draw()))
-        return _StackedMLP(layers, n_copies, sizes[-1] if sizes else input_shape[0])
+        embedding = embed(inputs, self.num_embeddings, self.cat_embeddings)
+        blocks = [
+            Block(partial(_MLPBlock, n_in, n_out, self.activation, self.dropout), (n_out,))
+            for n_in, n_out in pairwise((embedding.out_features, *sizes))
+        ]
+        return embedding.before(blocks)
 
 
-class _StackedMLP(nn.Module):
-    def __init__(self, layers: list[nn.Module], n_copies: int, out_features: int) -> None:
+class _MLPBlock(nn.Module):
+    def __init__(
+        self, n_in: int, n_out: int, activation: Any, dropout: float, n_copies: int, seeds: Seeds
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.n_copies = n_copies
-        self.out_features = out_features
+        self.linear = StackedLinear(n_copies, n_in, n_out, seeds.weights)
+        self.activation = activation_layer(activation)
+        self.dropout = Dropout(dropout, seeds.draw()) if dropout else None
 
-    def relu_chain(self) -> list[StackedLinear] | None:
-        """List the linear layers, if a ReLU follows each, and nothing else."""
-        linear = [layer for layer in self.layers[::2] if type(layer) is StackedLinear]
-        relus = [layer for layer in self.layers[1::2] if type(layer) is nn.ReLU]
-        return linear if 2 * len(linear) == 2 * len(relus) == len(self.layers) else None
+    def relu_layer(self) -> StackedLinear | None:
+        """Return the linear layer, if a ReLU follows it, and nothing else."""
+        is_plain = type(self.activation) is nn.ReLU and self.dropout is None
+        return self.linear if is_plain else None
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        if x.dim() == 2:  # no layer at all
-            x = x.expand(self.n_copies, *x.shape)
-        return x  # (copy, sample, feature)
+        h = self.activation(self.linear(x))
+        return h if self.dropout is None else self.dropout(h)  # (copy, sample, feature)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from skmtl.layers import Seeds
+from skmtl.layers import Block, Inputs, Seeds
 from skmtl.trunks._base import Trunk
 
 #: One build at a time may borrow torch's global generator.
@@ -64,23 +66,18 @@ class ModuleTrunk(Trunk):
         """Return parameter sets for the contract tests."""
         return [{"module": nn.LazyLinear, "module_params": {"out_features": 6}}]
 
-    def build(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
-        r"""Build `n_copies` of the user's module.
+    def blocks(self, inputs: Inputs) -> list[Block]:
+        """Plan one block: the user's module.
 
         Parameters
         ----------
-        input_shape : tuple of int
-            Shape of one sample.
-        n_copies : int
-            How many to build side by side.
-        seeds : Seeds
-            Sources of randomness; the global generator of torch is left as it was.
+        inputs : Inputs
+            What is known of the features.
 
         Returns
         -------
-        torch.nn.Module
-            Maps (sample, \*input_shape) or (copy, sample, \*input_shape) to
-            (copy, sample, feature).
+        list of Block
+            The module as a whole.
 
         Raises
         ------
@@ -94,10 +91,21 @@ class ModuleTrunk(Trunk):
                 "Parameter `module` must be a class or function that returns a "
                 f"torch.nn.Module. Found `module = {self.module!r}`."
             )
+        _, out_features = self._make(1, inputs.shape, seed=0)
+        return [Block(partial(self._stack, inputs.shape), (out_features,))]
+
+    def _stack(self, input_shape: tuple[int, ...], n_copies: int, seeds: Seeds) -> nn.Module:
+        copies, out_features = self._make(n_copies, input_shape, seeds.draw())
+        return _ModuleCopies(copies, out_features, len(input_shape))
+
+    def _make(
+        self, n_copies: int, input_shape: tuple[int, ...], seed: int
+    ) -> tuple[list[nn.Module], int]:
+        """Make modules from a seed; the global generator of torch is left as it was."""
         # User modules draw their initial weights from the global generator: lend it a seed.
         # (torch.manual_seed would also seed every GPU, and nothing would put that back.)
         with _global_generator, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seeds.draw())
+            torch.default_generator.manual_seed(seed)
             copies = [self.module(**(self.module_params or {})) for _ in range(n_copies)]
             for copy in copies:
                 if not isinstance(copy, nn.Module):
@@ -112,7 +120,7 @@ class ModuleTrunk(Trunk):
                 "The trunk's module must map (sample, ...) to (sample, feature). For two samples "
                 f"of shape {input_shape} it returned {found}."
             )
-        return _ModuleCopies(copies, output.shape[1], len(input_shape))
+        return copies, output.shape[1]
 
 
 def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> Any:
@@ -137,4 +145,32 @@ class _ModuleCopies(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shared = x.dim() == self.n_axes + 1
         outputs = [copy(x if shared else x[i]) for i, copy in enumerate(self.copies)]
+        return torch.stack(outputs)  # (copy, sample, feature)
+
+    def call_copies(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Call the module with other parameters, any number of copies of them.
+
+        Parameters
+        ----------
+        parameters : dict of str to Tensor of shape (copy, ...)
+            By name within this module, without the number of the copy.
+        x : Tensor of shape (sample, ...) or (copy, sample, ...)
+            Input.
+
+        Returns
+        -------
+        Tensor of shape (copy, sample, feature)
+            Outputs.
+        """
+        named = {name.removeprefix("copies."): p for name, p in parameters.items()}
+        n_copies = len(next(iter(named.values())))
+        shared = x.dim() == self.n_axes + 1
+        outputs = [
+            functional_call(
+                self.copies[0],
+                {name: p[i] for name, p in named.items()},
+                (x if shared else x[i],),
+            )
+            for i in range(n_copies)
+        ]
         return torch.stack(outputs)  # (copy, sample, feature)

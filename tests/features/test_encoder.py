@@ -201,3 +201,59 @@ def test_column_of_another_kind_is_an_error(fitted, later, message):
     encoder = FeatureEncoder().fit(pd.DataFrame({"c": fitted}))
     with pytest.raises(ValueError, match=message):
         encoder.transform(pd.DataFrame({"c": later}))
+
+
+def test_columns_of_numbers_and_of_categories():
+    X = pd.DataFrame(
+        {
+            "word": ["a", "b", None, "a"],
+            "flag": [0.0, 1.0, np.nan, 1.0],
+            "yes": [True, False, False, True],
+            "size": [1.5, np.nan, 2.5, 3.5],
+            "town": ["x", "x", "y", "y"],
+            "count": [3, 1, 2, 5],
+            "nothing": [np.nan] * 4,
+        }
+    )
+    encoder = FeatureEncoder().fit(X)
+    # flag, yes, size, count, nothing; missing flag, size, nothing; word a, b, None; town x, y
+    assert encoder.number_columns_ == (2, 3)
+    assert encoder.category_columns_ == ((8, 11), (11, 13))
+    assert encoder.n_features_out_ == 13
+    encoded = encoder.transform(X)
+    assert encoded.shape[1] == 13
+    np.testing.assert_allclose(encoded[:, [2, 3]].mean(0), 0, atol=1e-12)
+    for start, stop in encoder.category_columns_:
+        assert (encoded[:, start:stop].sum(1) == 1).all()
+    assert all(type(i) is int for i in encoder.number_columns_)
+    assert all(type(i) is int for pair in encoder.category_columns_ for i in pair)
+
+
+def test_infrequent_categories_share_the_last_column_of_their_block():
+    X = pd.DataFrame({"w": ["a"] * 5 + ["b"] * 3 + ["c", "d"], "v": list("xy") * 5})
+    encoder = FeatureEncoder(max_categories=3).fit(X)
+    assert encoder.category_columns_ == ((0, 3), (3, 5))
+    assert encoder.number_columns_ == ()
+    new = encoder.transform(pd.DataFrame({"w": ["c", "new"], "v": ["x", "new"]}))
+    assert new.tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 0, 0]]
+
+
+def test_dates_are_numbers():
+    when = pd.Series(pd.date_range("2020-03-01", periods=9, freq="37D5h"))
+    encoder = FeatureEncoder().fit(pd.DataFrame({"w": list("ab") * 4 + ["a"], "d": when}))
+    assert encoder.number_columns_ == tuple(range(7))
+    assert encoder.category_columns_ == ((7, 9),)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, pd.DataFrame])
+def test_tables_of_numbers_alone(convert):
+    X = np.column_stack([NUMBERS, NUMBERS[:, 0] > 5])
+    encoder = FeatureEncoder().fit(convert(X))
+    assert encoder.number_columns_ == (0, 1, 2)
+    assert encoder.category_columns_ == ()
+
+
+def test_all_columns_of_sparse_rows_are_numbers():
+    encoder = FeatureEncoder().fit(sparse.csr_array(np.where(NUMBERS > 5, NUMBERS, 0)))
+    assert encoder.number_columns_ == (0, 1, 2)
+    assert encoder.category_columns_ == ()

@@ -21,7 +21,7 @@ def test_parameters_that_are_right(strength, part):
 
 @pytest.mark.parametrize("strength", [-1e-9, float("nan"), float("inf"), "1", None, True])
 def test_wrong_strength(strength):
-    match = r"`strength` of a penalty must be a finite number of at least 0\. Found `strength = "
+    match = r"`strength` must be a finite number of at least 0\. Found `strength = "
     with pytest.raises(ValueError, match=match):
         resolve_penalties(["l2", L1(strength)])
 

@@ -4,17 +4,18 @@ import torch
 from torch import nn
 
 from skmtl._strategy import resolve
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Independent, Sharing
 from skmtl.trunks import MLP
+from tests.oracle import layout_of
 
 
 def build(names, n_members=1, trunk=None):
     seeds = Seeds.spawn(np.random.RandomState(0))
     body = Independent().build(
         trunk or MLP((6, 5)),
-        input_shape=(4,),
-        task_names=names,
+        inputs=Inputs((4,)),
+        layout=layout_of(names),
         n_members=n_members,
         seeds=seeds,
     )
@@ -27,7 +28,7 @@ def test_a_trunk_per_member_and_task(n_members):
     x = torch.randn(7, 4, dtype=torch.float64)
     h = body(x)
     assert h.shape == (n_members, 2, 7, 5)
-    first, second = body.trunk.layers[0], body.trunk.layers[2]
+    first, second = (block.linear for block in body.trunk.blocks)
     for member in range(n_members):
         for task in range(2):
             copy = 2 * member + task  # (member, task) in one axis
@@ -42,8 +43,8 @@ def test_a_trunk_per_member_and_task(n_members):
 def test_by_hand():
     body = build(["a", "b"], trunk=MLP((1,)))
     with torch.no_grad():
-        body.trunk.layers[0].weight.copy_(torch.tensor([[[1.0]] * 4, [[2.0]] * 4]))
-        body.trunk.layers[0].bias.zero_()
+        body.trunk.blocks[0].linear.weight.copy_(torch.tensor([[[1.0]] * 4, [[2.0]] * 4]))
+        body.trunk.blocks[0].linear.bias.zero_()
     h = body(torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64))
     assert h.tolist() == [[[[10.0]], [[20.0]]]]
 

@@ -72,9 +72,9 @@ def hand_written(est, X, Y, initial, *, epochs, seed_of_shuffle, loss_weights, l
         order = torch.randperm(len(X), generator=generator)
         for batch in torch.tensor_split(order, n_batches):
             h = x_all[batch]
-            for layer in (0, 2):
+            for block in (0, 1):
                 weight, bias = (
-                    weights[f"body.trunk.layers.{layer}.{p}"][0] for p in ("weight", "bias")
+                    weights[f"body.trunk.blocks.{block}.linear.{p}"][0] for p in ("weight", "bias")
                 )
                 h = torch.relu(h @ weight + bias)
             z = h @ weights["heads.output.weight"][0] + weights["heads.output.bias"][0]

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmtl.heads import Layout
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Hard, Independent
 from skmtl.training import NetworkSpec
 from skmtl.trunks import MLP, ModuleTrunk
@@ -16,7 +16,9 @@ N_FEATURES = 4
 
 def build(sharing=None, trunk=None, *, heads=(), n_members=1, shape=(N_FEATURES,), specs=MIXED):
     spec = NetworkSpec(sharing or Hard(), trunk or MLP((6, 5)), heads, "relu")
-    return spec.build(shape, Layout.of(specs), Seeds.spawn(np.random.RandomState(0)), n_members)
+    return spec.build(
+        Inputs(shape), Layout.of(specs), Seeds.spawn(np.random.RandomState(0)), n_members
+    )
 
 
 def linear(layer, copy):
@@ -29,7 +31,7 @@ def linear(layer, copy):
 def test_against_a_loop_over_members_and_tasks(sharing, heads, n_members):
     network = build(sharing, heads=heads, n_members=n_members).double()
     layout = network.heads.layout
-    trunk = [layer for layer in network.body.trunk.layers if hasattr(layer, "weight")]
+    trunk = [block.linear for block in network.body.trunk.blocks]
     x = torch.randn(7, N_FEATURES, dtype=torch.float64)
     z = network(x)
     for member in range(n_members):
@@ -53,7 +55,7 @@ def test_it_is_built_on_the_cpu_in_float32():
 
 def test_parts():
     network = build(heads=(3,))
-    trunk = [layer.weight for layer in network.body.trunk.layers if hasattr(layer, "weight")]
+    trunk = [block.linear.weight for block in network.body.trunk.blocks]
     heads = [network.heads.hidden[0].weight, network.heads.output.weight]
     for part, expected in {
         "all": trunk + heads,
@@ -72,7 +74,7 @@ def test_unknown_part():
 
 def test_the_input_of_every_copy_of_a_users_module_is_its_first_layer():
     network = build(Independent(), ModuleTrunk(_two_layers))
-    expected = [copy[0].weight for copy in network.body.trunk.copies]
+    expected = [copy[0].weight for copy in network.body.trunk.blocks[0].copies]
     assert [id(p) for p in network.weights("input")] == [id(p) for p in expected]
 
 

@@ -6,7 +6,7 @@ import torch
 
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.heads import Layout
-from skmtl.layers import Seeds
+from skmtl.layers import Inputs, Seeds
 from skmtl.penalties import L2
 from skmtl.sharing import Hard, Independent
 from skmtl.training import BatchIterator, NetworkSpec, Objective
@@ -22,9 +22,10 @@ def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
     layout = Layout.of(table.specs)
     spec = NetworkSpec(sharing or Hard(), trunk, head_layer_sizes, "relu")
     seeds = Seeds.spawn(np.random.RandomState(0))
-    network = spec.build((table.x.shape[1],), layout, seeds, n_members).double()
+    network = spec.build(Inputs((table.x.shape[1],)), layout, seeds, n_members).double()
     weighting = Fixed({layout.names[0]: 3.0}).build(layout.names, n_members)
-    objective = Objective(layout, weighting, penalties).double()
+    modules = [penalty.build(layout, n_members) for penalty in penalties]
+    objective = Objective(layout, weighting, modules).double()
     return network, objective, next(iter(BatchIterator(table.pack(layout), 64)))
 
 

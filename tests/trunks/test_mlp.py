@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from skmtl.layers import Dropout, Seeds
+from skmtl.layers import Dropout, Inputs, Seeds
 from skmtl.trunks import MLP
 
 
@@ -12,7 +12,7 @@ def seeds(state=0):
 
 
 def build(n_copies=2, n_features=4, **params):
-    return MLP(**params).build((n_features,), n_copies, seeds()).double()
+    return MLP(**params).build(Inputs((n_features,)), n_copies, seeds()).double()
 
 
 def test_against_torch_layer_by_layer():
@@ -38,8 +38,8 @@ def test_one_input_for_all_is_the_same_input_for_each():
 def test_by_hand():
     trunk = build(1, 2, hidden_layer_sizes=(2,))
     with torch.no_grad():
-        trunk.layers[0].weight.copy_(torch.tensor([[[1.0, -1.0], [2.0, 3.0]]]))
-        trunk.layers[0].bias.copy_(torch.tensor([[[0.5, -20.0]]]))
+        trunk.blocks[0].linear.weight.copy_(torch.tensor([[[1.0, -1.0], [2.0, 3.0]]]))
+        trunk.blocks[0].linear.bias.copy_(torch.tensor([[[0.5, -20.0]]]))
     h = trunk(torch.tensor([[3.0, 4.0]], dtype=torch.float64))
     assert h.tolist() == [[[3 + 8 + 0.5, 0.0]]]  # relu(-3 + 12 - 20) = 0
 
@@ -71,8 +71,8 @@ def test_dropout_follows_each_activation_and_acts_in_training_only():
 
 
 def test_the_same_seed_gives_the_same_weights():
-    first, again = MLP().build((3,), 1, seeds()), MLP().build((3,), 1, seeds())
-    other = MLP().build((3,), 1, seeds(1))
+    first, again = MLP().build(Inputs((3,)), 1, seeds()), MLP().build(Inputs((3,)), 1, seeds())
+    other = MLP().build(Inputs((3,)), 1, seeds(1))
     assert all(map(torch.equal, first.parameters(), again.parameters()))
     assert not any(map(torch.equal, first.parameters(), other.parameters()))
 

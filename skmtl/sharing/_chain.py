@@ -1,0 +1,152 @@
+"""Chains: tasks that read other tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skmtl._strategy import did_you_mean
+from skmtl.layers import Inputs, Seeds
+from skmtl.sharing._base import Body, Sharing
+from skmtl.sharing._chain_bodies import FeatureChainBody, OutputChainBody
+from skmtl.sharing._hard import HardBody
+
+PASSES = ("outputs", "features")
+
+
+class Chain(Sharing):
+    """One trunk, and tasks that also read what earlier tasks say.
+
+    With ``passes="outputs"``, ``z_t = head_t(h) + sum_s V_st o_s`` over the tasks s that t reads:
+    o is a number, or the probabilities of classes.  With ``passes="features"``, the head of t
+    reads ``u_t = h + P_t mean_s silu(u_s)``.  Where one target is a step towards another.
+    Without hidden layers, ``"outputs"`` with labels is a chain of linear models, scikit-learn's
+    ``ClassifierChain`` and ``RegressorChain``.
+
+    Parameters
+    ----------
+    order : "auto", sequence of str, or mapping, default="auto"
+        Names in an order in which each task reads all before it; tasks that are not named
+        read none and are read by none.  Or a mapping from a task to the tasks that it reads,
+        without a circle.  ``"auto"``: the task with most labels first, then in the order of
+        the columns; what was chosen stands in the estimator's ``sharing_.order``.
+    passes : {"outputs", "features"}, default="outputs"
+        What a task reads of another.
+    teacher_forcing : bool, default=True
+        For outputs, in training: read the other task's label, and its prediction where the
+        label is missing.  False: always its prediction, through which gradients flow.  In
+        prediction there are only predictions.
+
+    Notes
+    -----
+    With teacher forcing and complete labels a step costs one more product for all tasks; with
+    missing labels or predictions, tasks are computed one after the other, as deep as the
+    order is.
+
+    References
+    ----------
+    J. Read, B. Pfahringer, G. Holmes, E. Frank: Classifier Chains for Multi-label
+    Classification, Machine Learning 85, 2011, section 3.
+    A. A. Rusu et al.: Progressive Neural Networks, arXiv 1606.04671, 2016, equation (1), for
+    features of earlier tasks.
+
+    Examples
+    --------
+    >>> from skmtl.sharing import Chain
+    >>> Chain(["size", "price"])
+    Chain(order=['size', 'price'])
+    """
+
+    alias = "chain"
+
+    def __init__(
+        self, order: Any = "auto", passes: str = "outputs", teacher_forcing: bool = True
+    ) -> None:
+        self.order = order
+        self.passes = passes
+        self.teacher_forcing = teacher_forcing
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"passes": "features"}, {"teacher_forcing": False}]
+
+    def adapt(self, values: np.ndarray, mask: np.ndarray, tasks: Any) -> Sharing:
+        """Choose the order by the number of labels."""
+        if not isinstance(self.order, str):
+            return self
+        if self.order != "auto":
+            raise ValueError(
+                "Parameter `order` must be 'auto', task names, or a mapping from a task to the "
+                f"tasks that it reads. Found `order = {self.order!r}`."
+            )
+        ends = np.cumsum([task.n_columns for task in tasks]).tolist()
+        counts = {
+            task.name: int(mask[:, end - task.n_columns : end].any(axis=1).sum())
+            for task, end in zip(tasks, ends, strict=True)
+        }
+        order = sorted(counts, key=lambda name: -counts[name])  # stable
+        return Chain(order, self.passes, self.teacher_forcing)
+
+    def build(
+        self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
+    ) -> Body:
+        """Build the trunk and the links between tasks."""
+        if self.passes not in PASSES:
+            raise ValueError(
+                f"Parameter `passes` must be one of {list(PASSES)}. Found "
+                f"`passes = {self.passes!r}`."
+            )
+        reads = _adjacency(self.order, layout.names)
+        stack = trunk.build(inputs, n_members, seeds)
+        if not reads.any():
+            return HardBody(stack)
+        depths = _depths(reads, layout.names)
+        if self.passes == "features":
+            return FeatureChainBody(stack, reads, depths)
+        links = n_members * trunk.n_submodels
+        return OutputChainBody(stack, layout, links, reads, depths, bool(self.teacher_forcing))
+
+
+def _adjacency(order: Any, names: Sequence[str]) -> np.ndarray:
+    """Return which task (column) reads which (row), shape (task, task), bool."""
+    if isinstance(order, str):
+        raise ValueError("`order = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
+    if isinstance(order, Mapping):
+        parents = {task: list(read) for task, read in order.items()}
+    else:
+        listed = list(order)
+        parents = {task: listed[:i] for i, task in enumerate(listed)}
+        doubled = [task for task in listed if listed.count(task) > 1]
+        if doubled:
+            raise ValueError(f"`order` must name each task once. Found {doubled[0]!r} twice.")
+    reads = np.zeros((len(names), len(names)), dtype=bool)
+    for task, read in parents.items():
+        for name in (task, *read):
+            if name not in names:
+                raise ValueError(
+                    f"`order` names {name!r}, which is no task. The tasks are {list(names)}."
+                    f"{did_you_mean(name, names)}"
+                )
+        reads[[list(names).index(name) for name in read], list(names).index(task)] = True
+    return reads
+
+
+def _depths(reads: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return the number of steps before each task, shape (task,)."""
+    depths = np.full(len(reads), -1)
+    done = np.zeros(len(reads), dtype=bool)
+    for depth in range(len(reads)):
+        ready = ~done & ~reads[~done].any(axis=0)
+        if not ready.any():
+            circle = [names[int(i)] for i in np.flatnonzero(~done)]
+            raise ValueError(
+                f"`order` must not go in a circle. Tasks {circle} wait for one another."
+            )
+        depths[ready] = depth
+        done |= ready
+        if done.all():
+            break
+    return depths

@@ -1,0 +1,157 @@
+"""What a chain builds: a trunk, and links between tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skmtl.layers import Stack
+from skmtl.sharing._base import Body
+
+
+class OutputChainBody(Body):
+    """A trunk; outputs of tasks go into those of later ones.
+
+    Parameters
+    ----------
+    trunk : Stack
+        Built, one copy per member.
+    layout : Layout
+        Tasks and their output rows.
+    n_members : int
+        Number of networks, times submodels.
+    reads : ndarray of shape (task, task), bool
+        Which task (column) reads which (row).
+    depths : ndarray of shape (task,)
+        Number of steps before each task.
+    teacher_forcing : bool
+        Whether labels stand for outputs in training.
+    """
+
+    is_read: Tensor
+
+    def __init__(
+        self,
+        trunk: Stack,
+        layout: Any,
+        n_members: int,
+        reads: np.ndarray,
+        depths: np.ndarray,
+        teacher_forcing: bool,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.out_features = trunk.out_features
+        self.layout = layout
+        self.teacher_forcing = teacher_forcing
+        rows = layout.task_of_row
+        self.register_buffer(
+            "is_read", torch.as_tensor(reads[np.ix_(rows, rows)]), persistent=False
+        )
+        # (member, row that is read, row that reads); at 0 the network starts as hard sharing.
+        self.by_row = nn.Parameter(torch.zeros(n_members, layout.n_rows, layout.n_rows))
+        # The tasks of each depth by group, with their rows.
+        self.steps = [_tasks_by_group(layout, depths == d) for d in range(depths.max() + 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the trunk."""
+        return self.trunk(x).unsqueeze(1)  # (member, task=1, sample, feature)
+
+    def finish(self, z: Tensor, targets: Any) -> Tensor:
+        """Add what tasks read of earlier ones."""
+        links = (self.by_row * self.is_read).mT  # (member, row that reads, row that is read)
+        if targets is None or not self.training or not self.teacher_forcing:
+            return self._in_turn(z, links, None, None)[0]
+        y = torch.cat([y.flatten(0, 1) for y in targets.y])  # (row, sample)
+        labelled = torch.cat(
+            [(w > 0).expand_as(y).flatten(0, 1) for w, y in zip(targets.w, targets.y, strict=True)]
+        )
+        if bool(labelled.all()):
+            return z + links @ y
+        with torch.no_grad():  # what stands for a label is no output to be trained
+            read = self._in_turn(z, links, y, labelled)[1]
+        return z + links @ read
+
+    def _in_turn(
+        self, z: Tensor, links: Tensor, y: Tensor | None, labelled: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute outputs depth by depth, and what is read of them, in the order of the rows."""
+        outputs, read = [], []
+        order: list[Tensor] = []
+        known = z.new_empty(len(z), 0, z.shape[-1])
+        for step in self.steps:
+            for group, rows in step:
+                own = z[:, rows]
+                if order:
+                    own = own + links[:, rows][:, :, torch.cat(order)] @ known
+                outputs.append(own)
+                linked = group.head.link(own.unflatten(1, (-1, group.width)))
+                # Of two probabilities the last says all.
+                passed = linked[:, :, -group.width :].flatten(1, 2)
+                if y is not None and labelled is not None:
+                    passed = torch.where(labelled[rows], y[rows], passed)
+                read.append(passed)
+            # Tasks of one depth do not read one another.
+            order += [rows for _, rows in step]
+            known = torch.cat(read, dim=1)
+        place = torch.cat(order).argsort()
+        return torch.cat(outputs, dim=1)[:, place], known[:, place]
+
+
+def _tasks_by_group(layout: Any, chosen: np.ndarray) -> list[tuple[Any, Tensor]]:
+    """List the groups of heads that have chosen tasks, with the output rows of these."""
+    found = []
+    for group in layout.groups:
+        tasks = np.flatnonzero(chosen[group.tasks])
+        if len(tasks):
+            rows = tasks[:, None] * group.width + np.arange(group.width)
+            found.append((group, torch.as_tensor(group.rows.start + rows.ravel())))
+    return found
+
+
+class FeatureChainBody(Body):
+    """A trunk; last features of tasks go into those of later ones.
+
+    Parameters
+    ----------
+    trunk : Stack
+        Built, one copy per member.
+    reads : ndarray of shape (task, task), bool
+        Which task (column) reads which (row).
+    depths : ndarray of shape (task,)
+        Number of steps before each task.
+    """
+
+    shares: Tensor
+
+    def __init__(self, trunk: Stack, reads: np.ndarray, depths: np.ndarray) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.out_features = trunk.out_features
+        n_tasks, width = len(reads), trunk.out_features
+        # (task that reads, task that is read): the mean over those.
+        shares = reads.T / np.maximum(reads.sum(axis=0), 1)[:, None]
+        self.register_buffer("shares", torch.as_tensor(shares).float(), persistent=False)
+        # (member, task, feature, feature); at 0 the network starts as hard sharing.
+        self.passed = nn.Parameter(torch.zeros(trunk.n_copies, n_tasks, width, width))
+        self.steps = [np.flatnonzero(depths == d).tolist() for d in range(depths.max() + 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the trunk, and pass features on."""
+        h = self.trunk(x).unsqueeze(1)  # (member, 1, sample, feature)
+        first, *later = self.steps
+        u = [h.expand(-1, len(first), -1, -1)]
+        done = list(first)
+        read = [F.silu(h).expand(-1, len(first), -1, -1)]
+        for tasks in later:
+            shares = self.shares[tasks][:, done]  # (task, task that is read)
+            mean = torch.einsum("ts,msnf->mtnf", shares, torch.cat(read, dim=1))
+            own = h + torch.matmul(mean, self.passed[:, tasks])
+            u.append(own)
+            read.append(F.silu(own))
+            done += tasks
+        return torch.cat(u, dim=1)[:, np.argsort(done).tolist()]

@@ -1,0 +1,135 @@
+"""Tasks in groups, a trunk per group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl._strategy import did_you_mean
+from skmtl.layers import Inputs, Seeds, Stack, check_whole
+from skmtl.sharing._base import Body, Sharing
+from skmtl.tasks import group_tasks, label_affinity
+
+
+class Grouped(Sharing):
+    """One trunk for each group of tasks: ``h_it = trunk_g(t)(x_i)``.
+
+    Where some tasks belong together and others harm one another.  One group is hard sharing,
+    a group for each task independent nets.
+
+    Parameters
+    ----------
+    groups : "auto", sequence of sequences of str, or mapping, default="auto"
+        The tasks of each group by name, or the group of each task.  ``"auto"``: chosen in
+        `fit` by the correlation of labels on jointly labelled rows, as
+        :func:`skmtl.inspection.group_tasks` does; what was chosen stands in the estimator's
+        ``sharing_.groups``.
+    n_groups : int, default=2
+        Number of groups for ``"auto"``, or the number of tasks if that is smaller.
+
+    References
+    ----------
+    T. Standley, A. R. Zamir, D. Chen, L. Guibas, J. Malik, S. Savarese: Which Tasks Should Be
+    Learned Together in Multi-task Learning?, ICML 2020.
+    C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn: Efficiently Identifying Task Groupings
+    for Multi-Task Learning, NeurIPS 2021, section 4.2.
+
+    Examples
+    --------
+    >>> from skmtl.sharing import Grouped
+    >>> Grouped([["price", "rent"], ["colour"]])
+    Grouped(groups=[['price', 'rent'], ['colour']])
+    """
+
+    alias = "grouped"
+
+    def __init__(self, groups: Any = "auto", n_groups: int = 2) -> None:
+        self.groups = groups
+        self.n_groups = n_groups
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"n_groups": 3}]
+
+    def adapt(self, values: np.ndarray, mask: np.ndarray, tasks: Any) -> Sharing:
+        """Choose the groups by the labels."""
+        if not isinstance(self.groups, str):
+            return self
+        if self.groups != "auto":
+            raise ValueError(
+                "Parameter `groups` must be 'auto', lists of task names, or a mapping. Found "
+                f"`groups = {self.groups!r}`."
+            )
+        names = [task.name for task in tasks]
+        n_groups = min(check_whole(self.n_groups, "n_groups"), len(names))
+        if n_groups in {1, len(names)}:
+            found = [names] if n_groups == 1 else [[name] for name in names]
+            return Grouped(found, self.n_groups)
+        affinity = label_affinity(values, mask, tasks)
+        unknown = np.argwhere(np.isnan(affinity))
+        if len(unknown):
+            first, second = (names[i] for i in unknown[0])
+            raise ValueError(
+                f"`groups = 'auto'` needs rows with labels of both tasks of each pair. Tasks "
+                f"{first!r} and {second!r} have too few, or one of them does not vary. Give "
+                "`groups`; `skmtl.inspection.task_affinity` can find them by gradients."
+            )
+        groups = [[names[i] for i in group] for group in group_tasks(affinity, n_groups)]
+        return Grouped(groups, self.n_groups)
+
+    def build(
+        self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
+    ) -> Body:
+        """Build a trunk per group."""
+        group_of_task, n_groups = _group_of_task(self.groups, layout.names)
+        stack = trunk.build(inputs, n_members * n_groups, seeds)
+        return _GroupedBody(stack, n_members, group_of_task)
+
+
+def _group_of_task(groups: Any, names: Sequence[str]) -> tuple[list[int], int]:
+    """Return the position of each task's group, and the number of groups."""
+    if isinstance(groups, str):
+        raise ValueError("`groups = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
+    if isinstance(groups, Mapping):
+        labels = list(dict.fromkeys(groups.values()))
+        pairs = [(name, labels.index(label)) for name, label in groups.items()]
+    else:
+        pairs = [(name, i) for i, group in enumerate(groups) for name in group]
+    listed = [name for name, _ in pairs]
+    for name in listed:
+        if name not in names:
+            raise ValueError(
+                f"`groups` names {name!r}, which is no task. The tasks are {list(names)}."
+                f"{did_you_mean(name, names)}"
+            )
+    wrong = [name for name in names if listed.count(name) != 1]
+    if wrong:
+        raise ValueError(
+            f"Each task must be in exactly one of `groups`. Task {wrong[0]!r} is in "
+            f"{listed.count(wrong[0])}."
+        )
+    found = dict(pairs)
+    # Numbered by their first name: the order of tasks does not change the network.
+    used = list(dict.fromkeys(found[name] for name in sorted(names)))
+    return [used.index(found[name]) for name in names], len(used)
+
+
+class _GroupedBody(Body):
+    group_of_task: Tensor
+
+    def __init__(self, trunk: Stack, n_members: int, group_of_task: list[int]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.n_members = n_members
+        self.out_features = trunk.out_features
+        positions = torch.as_tensor(group_of_task)
+        self.register_buffer("group_of_task", positions, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.trunk(x).unflatten(0, (self.n_members, -1))  # (member, group, sample, feature)
+        return h if h.shape[1] == 1 else h.index_select(1, self.group_of_task)
