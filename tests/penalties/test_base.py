@@ -33,7 +33,7 @@ def test_wrong_part():
 
 
 def test_unknown_names_and_types():
-    with pytest.raises(ValueError, match=r"one of \['l1', 'l2'\] .*`penalty = 'ridge'`"):
+    with pytest.raises(ValueError, match=r"one of \['l1', 'l2', .*.*`penalty = 'ridge'`"):
         resolve_penalties("ridge")
     with pytest.raises(TypeError, match=r"Found `penalty = 0\.1`"):
         resolve_penalties([0.1])
