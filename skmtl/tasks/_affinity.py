@@ -118,7 +118,7 @@ def _canonical(left: np.ndarray, right: np.ndarray) -> float:
     bases = [_basis(left), _basis(right)]
     if any(basis.shape[1] == 0 for basis in bases):
         return np.nan
-    return float(min(np.linalg.norm(bases[0].T @ bases[1], ord=2), 1.0))
+    return min(float(np.linalg.norm(bases[0].T @ bases[1], ord=2)), 1.0)
 
 
 def _basis(table: np.ndarray) -> np.ndarray:

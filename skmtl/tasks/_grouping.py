@@ -52,8 +52,8 @@ def group_tasks(affinity: Any, n_groups: int) -> list[list[Any]]:
 
     Departure: the papers give a task the mean affinity that its mates have to it, where here
     stands a sum of what is above the average.  With a fixed number of groups the mean sets
-    the one strongest pair apart and leaves the others in a heap: of 36 tables with two
-    planted groups it found the groups by the tasks' gradients in 5, this rule in 26.  And
+    the one strongest pair apart and leaves the others in a heap: of 66 tables with two
+    planted groups it found the groups by the tasks' gradients in 12, this rule in 53.  And
     the papers' groups overlap, each task being served by one of them; here they are disjoint.
 
     References
@@ -62,10 +62,12 @@ def group_tasks(affinity: Any, n_groups: int) -> list[list[Any]]:
     1 (agreement within and disagreement between groups, both maximised).
 
     C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn: Efficiently Identifying Task
-    Groupings for Multi-Task Learning, NeurIPS 2021, arXiv:2109.04617, section 3.2.
+    Groupings for Multi-Task Learning, NeurIPS 2021, arXiv:2109.04617 (network
+    selection).
 
     T. Standley, A. Zamir, D. Chen, L. Guibas, J. Malik, S. Savarese: Which Tasks Should Be
-    Learned Together in Multi-task Learning?, ICML 2020, arXiv:1905.07553, section 3.
+    Learned Together in Multi-task Learning?, ICML 2020, arXiv:1905.07553 (network
+    selection).
 
     Examples
     --------
