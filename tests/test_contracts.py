@@ -16,16 +16,16 @@ from sklearn.base import clone
 
 from skmtl._strategy import resolve, strategies
 from skmtl.heads import Head, HeadSpec, Layout
-from skmtl.layers import Inputs, Seeds
+from skmtl.layers import UNWEIGHTED, Inputs, Seeds
 from skmtl.penalties import Penalty
 from skmtl.sharing import Sharing
 from skmtl.tasks import KINDS
 from skmtl.training import BatchIterator, NetworkSpec, Objective
-from skmtl.trunks import Trunk
+from skmtl.trunks import NumEmbedding, Trunk
 from skmtl.weighting import Fixed, Weighting, WeightingModule
 from tests.oracle import MIXED, Table, rows_of, tasks_of
 
-AXES = (Sharing, Trunk, Head, Weighting, Penalty)
+AXES = (Sharing, Trunk, NumEmbedding, Head, Weighting, Penalty)
 
 
 def cases(base):
@@ -442,7 +442,7 @@ def test_parts_of_the_network_make_up_the_whole(sharing, trunk):
         part: {id(p) for p in network.weights(part)}
         for part in ("all", "input", "trunk", "sharing", "heads")
     }
-    biases = {id(p) for n, p in network.named_parameters() if n.split(".")[-1] == "bias"}
+    biases = {id(p) for n, p in network.named_parameters() if n.split(".")[-1] in UNWEIGHTED}
     assert parts["all"] == {id(p) for p in network.parameters()} - biases
     assert parts["all"] == parts["trunk"] | parts["sharing"] | parts["heads"]
     assert sum(len(parts[part]) for part in ("trunk", "sharing", "heads")) == len(parts["all"])

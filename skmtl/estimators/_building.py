@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from skmtl._strategy import resolve
+from skmtl._strategy import resolve, strategies
 from skmtl.heads import HeadSpec, Layout
-from skmtl.layers import Inputs, Seeds
+from skmtl.layers import UNWEIGHTED, Inputs, Seeds
 from skmtl.penalties import resolve_penalties
 from skmtl.tasks import Task
 from skmtl.training import NetworkSpec, Objective, TaskNet, resolve_optimizer, split_callbacks
@@ -106,8 +106,8 @@ def optimizer_settings(estimator: Any, *, needs_torch_optim: bool) -> dict[str, 
         if estimator.weight_decay:
             # Decay pulls the network's weights towards zero, not biases, and not what a
             # weighting learns.
-            free = {"weight_decay": 0.0}
-            options["param_groups"] = [("*bias", free), ("weighting.*", free)]
+            patterns = [*(f"*{name}" for name in UNWEIGHTED), "weighting.*"]
+            options["param_groups"] = [(pattern, {"weight_decay": 0.0}) for pattern in patterns]
     elif estimator.weight_decay:
         raise ValueError(
             f"`weight_decay = {estimator.weight_decay!r}` has no effect with {optimizer.__name__}. "
@@ -172,21 +172,22 @@ def resolve_trunk(estimator: Any) -> Trunk:
         If a trunk object and flat parameters contradict each other.
     """
     trunk = _wrapped(estimator.trunk)
-    flat = {
-        name: getattr(estimator, name) for name in ("hidden_layer_sizes", "activation", "dropout")
-    }
-    if isinstance(trunk, Trunk):
-        defaults = MLP().get_params()
-        changed = [name for name, value in flat.items() if not _same(value, defaults[name])]
-        if estimator.head_layer_sizes != () and "activation" in changed:
-            changed.remove("activation")  # the heads read it too
-        if changed:
-            raise ValueError(
-                f"`trunk = {trunk!r}` is an object with parameters of its own, so "
-                f"`{changed[0]} = {flat[changed[0]]!r}` would have no effect. Set it on the "
-                f"object, or search over `trunk__{changed[0]}`."
-            )
-    return resolve(trunk, Trunk, "trunk", **flat)
+    defaults = MLP().get_params()
+    flat = {name: getattr(estimator, name) for name in defaults if hasattr(estimator, name)}
+    changed = {k: v for k, v in flat.items() if not _same(v, defaults[k])}
+    taken = strategies(Trunk).get(trunk) if isinstance(trunk, str) else None
+    takes = set() if taken is None else set(inspect.signature(taken).parameters)
+    idle = [] if isinstance(trunk, str) and taken is None else sorted(set(changed) - takes)
+    if estimator.head_layer_sizes != () and "activation" in idle:
+        idle.remove("activation")  # the heads read it too
+    if idle:
+        name, value = idle[0], changed[idle[0]]
+        remedy = "Set it on the object" if taken is None else f"Pass {taken.__name__}(...)"
+        raise ValueError(
+            f"`trunk = {trunk!r}` has parameters of its own, so `{name} = {value!r}` would have no "
+            f"effect. {remedy}, or search over `trunk__...`."
+        )
+    return resolve(trunk, Trunk, "trunk", **changed)
 
 
 def _wrapped(trunk: Any) -> Any:

@@ -38,6 +38,8 @@ class StackedHeads(nn.Module):
     - Output: (member, output row, sample), a transposed view
     """
 
+    task_of_row: Tensor
+
     def __init__(
         self,
         layout: Layout,
@@ -52,6 +54,7 @@ class StackedHeads(nn.Module):
         widths = (in_features, *sizes)
         copies = n_members * layout.n_tasks
         self.layout = layout
+        self.register_buffer("task_of_row", torch.as_tensor(layout.task_of_row), persistent=False)
         self.n_members = n_members
         self.hidden = nn.ModuleList(
             StackedLinear(copies, n_in, n_out, seeds.weights) for n_in, n_out in pairwise(widths)
@@ -69,14 +72,47 @@ class StackedHeads(nn.Module):
         if h.shape[1] == 1:
             z = self.output(h.squeeze(1))  # (member, sample, output row)
         else:
-            z = torch.cat([self._group(group, h) for group in self.layout.groups], dim=-1)
+            groups = self.layout.groups
+            n_rows = [group.n_tasks * group.width for group in groups]
+            # Split, not sliced: the gradient of a slice is as large as the whole.
+            parts = zip(
+                groups,
+                h.split([group.n_tasks for group in groups], dim=1),
+                self.output.weight.split(n_rows, dim=-1),
+                self.output.bias.split(n_rows, dim=-1),
+                strict=True,
+            )
+            z = torch.cat([_rows_of(*part) for part in parts], dim=-1)
         return z.transpose(1, 2)
 
-    def _group(self, group: HeadGroup, h: Tensor) -> Tensor:
-        """Compute the rows of one group, each task from its own representation."""
-        shape = (group.n_tasks, group.width)
-        weight = self.output.weight[..., group.rows].unflatten(-1, shape)
-        bias = self.output.bias[..., group.rows].unflatten(-1, shape)
-        # (member, task, feature, output) and (member, task, 1, output)
-        z = torch.matmul(h[:, group.tasks], weight.transpose(1, 2)) + bias.transpose(1, 2)
-        return z.transpose(1, 2).flatten(2)  # (member, sample, task and output)
+    def mixture(self, weights: Tensor, experts: Tensor) -> Tensor:
+        """Compute the output rows for mixtures of experts, without hidden layers.
+
+        As ``self(mixtures)``, with the mixing after the linear layer in place of before it:
+        there are fewer outputs than features.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (member, expert, task or 1, sample or 1)
+            Weights of the experts.
+        experts : Tensor of shape (member, expert, sample, feature)
+            Representations.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            Outputs.
+        """
+        y = self.output.weight.mT.unsqueeze(1) @ experts.mT  # (member, expert, row, sample)
+        by_row = weights if weights.shape[2] == 1 else weights.index_select(2, self.task_of_row)
+        return (by_row * y).sum(1) + self.output.bias.mT
+
+
+def _rows_of(group: HeadGroup, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Compute the rows of one group, each task from its own representation."""
+    shape = (group.n_tasks, group.width)
+    # (member, task, feature, output) and (member, task, 1, output)
+    weight = weight.unflatten(-1, shape).transpose(1, 2)
+    bias = bias.unflatten(-1, shape).transpose(1, 2)
+    z = torch.matmul(h, weight) + bias
+    return z.transpose(1, 2).flatten(2)  # (member, sample, task and output)

@@ -2,6 +2,7 @@
 
 from skmtl.layers._activation import ACTIVATIONS as ACTIVATIONS
 from skmtl.layers._activation import activation_layer as activation_layer
+from skmtl.layers._block import UNWEIGHTED as UNWEIGHTED
 from skmtl.layers._block import Block as Block
 from skmtl.layers._block import Inputs as Inputs
 from skmtl.layers._block import Stack as Stack

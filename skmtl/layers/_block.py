@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from skmtl.layers._linear import StackedLinear
 from skmtl.layers._seeds import Seeds
 
+#: Last part of the names of parameters that are no weights of a product: penalties and weight
+#: decay leave them alone.
+UNWEIGHTED = ("bias", "scale", "frequencies")
+
 
 @dataclass(frozen=True)
 class Inputs:

@@ -90,6 +90,23 @@ class Body(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the representations."""
 
+    def outputs(self, x: Tensor, heads: Any) -> Tensor:
+        """Compute the outputs of the heads.
+
+        Parameters
+        ----------
+        x : Tensor of shape (sample, ...)
+            Features.
+        heads : StackedHeads
+            Representations to outputs.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            ``heads(self(x))``, in a faster way where the scheme has one.
+        """
+        return heads(self(x))
+
     def finish(self, z: Tensor, targets: Any) -> Tensor:
         """Add what tasks read of other tasks' outputs.
 

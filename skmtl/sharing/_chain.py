@@ -115,7 +115,7 @@ def _adjacency(order: Any, names: Sequence[str]) -> np.ndarray:
     if isinstance(order, str):
         raise ValueError("`order = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
     if isinstance(order, Mapping):
-        parents = {task: list(read) for task, read in order.items()}
+        parents = {t: [r] if isinstance(r, str) else list(r) for t, r in order.items()}
     else:
         listed = list(order)
         parents = {task: listed[:i] for i, task in enumerate(listed)}

@@ -126,16 +126,15 @@ class FeatureChainBody(Body):
         Number of steps before each task.
     """
 
-    shares: Tensor
+    is_read: Tensor
 
     def __init__(self, trunk: Stack, reads: np.ndarray, depths: np.ndarray) -> None:
         super().__init__()
         self.trunk = trunk
         self.out_features = trunk.out_features
         n_tasks, width = len(reads), trunk.out_features
-        # (task that reads, task that is read): the mean over those.
-        shares = reads.T / np.maximum(reads.sum(axis=0), 1)[:, None]
-        self.register_buffer("shares", torch.as_tensor(shares).float(), persistent=False)
+        # (task that reads, task that is read)
+        self.register_buffer("is_read", torch.as_tensor(reads.T.copy()), persistent=False)
         # (member, task, feature, feature); at 0 the network starts as hard sharing.
         self.passed = nn.Parameter(torch.zeros(trunk.n_copies, n_tasks, width, width))
         self.steps = [np.flatnonzero(depths == d).tolist() for d in range(depths.max() + 1)]
@@ -148,7 +147,8 @@ class FeatureChainBody(Body):
         done = list(first)
         read = [F.silu(h).expand(-1, len(first), -1, -1)]
         for tasks in later:
-            shares = self.shares[tasks][:, done]  # (task, task that is read)
+            shares = self.is_read[tasks][:, done].to(h.dtype)  # (task, task that is read)
+            shares = shares / shares.sum(1, keepdim=True)
             mean = torch.einsum("ts,msnf->mtnf", shares, torch.cat(read, dim=1))
             own = h + torch.matmul(mean, self.passed[:, tasks])
             u.append(own)

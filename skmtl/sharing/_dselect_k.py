@@ -144,7 +144,16 @@ class _DSelectKBody(Body):
         )
         return first + nn.functional.pad(rest, (0, self.n_experts - rest.shape[-1]))
 
+    def outputs(self, x: Tensor, heads: Any) -> Tensor:
+        """Mix the experts' outputs, which are fewer than their features."""
+        if heads.hidden:
+            return heads(self(x))
+        weights = self.selection()
+        experts = self.trunk(x).unflatten(0, (len(weights), self.n_experts))
+        return heads.mixture(weights.transpose(1, 2).unsqueeze(-1), experts)
+
     def forward(self, x: Tensor) -> Tensor:
+        """Mix the experts."""
         weights = self.selection()
         experts = self.trunk(x).unflatten(0, (len(weights), self.n_experts))
         mixed = torch.bmm(weights, experts.flatten(2))

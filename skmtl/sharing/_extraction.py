@@ -104,29 +104,29 @@ class _ExtractionBody(Body):
         experts: Any
         gates: Any
         for experts, gates in zip(self.trunk, self.gates, strict=True):
-            weights = gates.task(own_input)  # (member, task, sample, own and shared expert)
+            weights = gates.task(own_input)  # (member, own and shared expert, task, sample)
             parts, outputs = [], []
             if n_own:
                 first = own_input is x
                 read = x if first else own_input.repeat_interleave(n_own, 0)
                 own = experts["own"](read).unflatten(0, (n_members, n_tasks, n_own))
                 outputs.append(own.flatten(1, 2))  # (member, task and expert, sample, ...)
-                parts.append(_mix_own(weights[..., :n_own], own))
+                parts.append(_mix_own(weights[:, :n_own], own))
             if n_shared:
                 read = x if shared_input is x else for_copies(shared_input, n_shared)
                 shared = experts["shared"](read).unflatten(0, (n_members, n_shared))
                 outputs.append(shared)
-                parts.append(mix(weights[..., n_own:], shared))
+                parts.append(mix(weights[:, n_own:], shared))
             mixed = parts[0] if len(parts) == 1 else parts[0] + parts[1]
             if gates.shared is not None:
-                weights = gates.shared(shared_input)  # (member, 1, sample, expert)
+                weights = gates.shared(shared_input)  # (member, expert, 1, sample)
                 shared_input = mix(weights, torch.cat(outputs, dim=1))[:, 0]
             own_input = mixed.flatten(0, 1)
         return mixed  # (member, task, sample, feature)
 
 
 def _mix_own(weights: Tensor, own: Tensor) -> Tensor:
-    """Mix (member, task, expert, sample, ...) by (member, task, sample, expert)."""
-    by_expert = weights.movedim(-1, 2)  # (member, task, expert, sample)
+    """Mix (member, task, expert, sample, ...) by (member, expert, task, sample)."""
+    by_expert = weights.transpose(1, 2)
     by_expert = by_expert.reshape(*by_expert.shape, *[1] * (own.dim() - 4))
     return (by_expert * own).sum(2) if own.shape[2] > 1 else (by_expert * own)[:, :, 0]

@@ -28,7 +28,7 @@ class Gate(nn.Module):
     Shape
     -----
     - Input: (sample, ...), the same for all gates, or (member and gate, sample, ...)
-    - Output: (member, gate, sample, expert)
+    - Output: (member, expert, gate, sample): a softmax over a short last axis is slow
     """
 
     def __init__(
@@ -46,9 +46,16 @@ class Gate(nn.Module):
         """Weigh the experts."""
         if self.linear is None:
             n = x.shape[-1 - self.n_axes]
-            return x.new_ones(self.n_members, self.n_gates, n, 1)
-        scores = self.linear(x.flatten(-self.n_axes))  # (member and gate, sample, expert)
-        return torch.softmax(scores, dim=-1).unflatten(0, (self.n_members, self.n_gates))
+            return x.new_ones(self.n_members, 1, self.n_gates, n)
+        rows = x.flatten(-self.n_axes)
+        weight, bias = (p.unflatten(0, (self.n_members, -1)) for p in self.linear.parameters())
+        if rows.dim() == 2:
+            by_expert = weight.permute(0, 3, 1, 2)  # (member, expert, gate, input)
+            scores = (by_expert.flatten(0, 2) @ rows.mT).view(*by_expert.shape[:3], -1)
+        else:
+            scores = weight.mT @ rows.unflatten(0, (self.n_members, -1)).mT
+            scores = scores.transpose(1, 2)  # (member, expert, gate, sample)
+        return torch.softmax(scores + bias.permute(0, 3, 1, 2), dim=1)
 
 
 def mix(weights: Tensor, experts: Tensor) -> Tensor:
@@ -56,7 +63,7 @@ def mix(weights: Tensor, experts: Tensor) -> Tensor:
 
     Parameters
     ----------
-    weights : Tensor of shape (member, gate, sample, expert)
+    weights : Tensor of shape (member, expert, gate, sample)
         Weights.
     experts : Tensor of shape (member, expert, sample, ...)
         What the experts make of the samples.
@@ -68,7 +75,7 @@ def mix(weights: Tensor, experts: Tensor) -> Tensor:
     """
     shape = experts.shape[3:]
     # A small product for each sample: (gate, expert) by (expert, feature).
-    by_sample = torch.matmul(weights.transpose(1, 2), experts.flatten(3).transpose(1, 2))
+    by_sample = torch.matmul(weights.permute(0, 3, 2, 1), experts.flatten(3).transpose(1, 2))
     return by_sample.transpose(1, 2).unflatten(-1, shape)
 
 

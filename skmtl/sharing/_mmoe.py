@@ -72,5 +72,14 @@ class _MMoEBody(Body):
         self.out_features = trunk.out_features
 
     def forward(self, x: Tensor) -> Tensor:
-        experts = self.trunk(x).unflatten(0, (self.gate.n_members, -1))
-        return mix(self.gate(x), experts)  # (member, task or 1, sample, feature)
+        return mix(self.gate(x), self._experts(x))  # (member, task or 1, sample, feature)
+
+    def outputs(self, x: Tensor, heads: Any) -> Tensor:
+        """Mix the experts' outputs, which are fewer than their features."""
+        if heads.hidden:
+            return heads(self(x))
+        return heads.mixture(self.gate(x), self._experts(x))
+
+    def _experts(self, x: Tensor) -> Tensor:
+        """Return what the experts make of x, shape (member, expert, sample, feature)."""
+        return self.trunk(x).unflatten(0, (self.gate.n_members, -1))

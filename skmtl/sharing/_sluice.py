@@ -82,7 +82,7 @@ class _SluiceBody(Body):
         self, blocks: list[Block], n_tasks: int, n_members: int, scheme: Sluice, seeds: Seeds
     ) -> None:
         super().__init__()
-        self.n_tasks, self.n_subspaces = n_tasks, scheme.n_subspaces
+        self.n_tasks, self.n_subspaces = n_tasks, int(scheme.n_subspaces)
         self.orthogonality = scheme.orthogonality
         self.trunk = nn.ModuleList(block.build(n_members * n_tasks, seeds) for block in blocks)
         start = near_identity(n_tasks * scheme.n_subspaces, scheme.self_weight)
@@ -126,7 +126,8 @@ class _SluiceBody(Body):
             linear = getattr(block, "linear", None)
             if linear is None:
                 continue
-            parts = linear.weight.tensor_split(self.n_subspaces, dim=-1)
+            n_channels = linear.weight.shape[-1]
+            parts = linear.weight.split(-(-n_channels // self.n_subspaces), dim=-1)
             terms += [
                 (parts[i].mT @ parts[j]).square().sum()
                 for i in range(len(parts))

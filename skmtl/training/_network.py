@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import Inputs, Seeds, StackedLinear
+from skmtl.layers import UNWEIGHTED, Inputs, Seeds, StackedLinear
 from skmtl.training._batches import BatchTargets
 
 
@@ -56,7 +56,7 @@ class Network(nn.Module):
         """Compute the output rows of all tasks."""
         k = self.n_submodels
         if k == 1:
-            return self.body.finish(self.heads(self.body(x)), targets)
+            return self.body.finish(self.body.outputs(x, self.heads), targets)
         # The submodels read the batch one after the other, along the axis of the samples.
         h = self.body(x.repeat(k, *[1] * (x.dim() - 1)))  # (member, task or 1, submodel*sample, f)
         h = h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
@@ -151,7 +151,7 @@ class Network(nn.Module):
         list of Tensor
             Parameters, in order.
         """
-        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] not in _UNWEIGHTED]
+        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] not in UNWEIGHTED]
         trunk = [(n, p) for n, p in named if n.startswith("body.trunk.")]
         heads: list[Tensor] = [p for n, p in named if n.startswith("heads.")]
         first: dict[Any, Tensor] = {}  # of each stack, and of each copy of a user's module
@@ -174,9 +174,6 @@ class Network(nn.Module):
         }
         return parts[part]
 
-
-#: Last part of the names of parameters that are no weights: penalties leave them alone.
-_UNWEIGHTED = ("bias",)
 
 #: The copy in the name of a parameter of a user's module.
 _COPY = re.compile(r"\.copies\.(\d+)\.")

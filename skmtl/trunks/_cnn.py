@@ -95,8 +95,7 @@ class CNN(Trunk):
         """Return parameter sets for the contract tests."""
         return [
             {"channels": (3, 4), "hidden_layer_sizes": (6,)},
-            {"channels": (3,), "hidden_layer_sizes": (), "activation": "silu", "dropout": 0.2},
-            {"channels": (4,), "kernel_size": 2, "pool_size": 1, "hidden_layer_sizes": (6, 4)},
+            {"channels": (3,), "kernel_size": 2, "hidden_layer_sizes": (), "dropout": 0.2},
         ]
 
     def blocks(self, inputs: Inputs) -> list[Block]:

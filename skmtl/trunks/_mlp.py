@@ -84,7 +84,6 @@ class MLP(Trunk):
             {"hidden_layer_sizes": (8, 6)},
             {"hidden_layer_sizes": (5,), "activation": "silu", "dropout": 0.2},
             {"hidden_layer_sizes": ()},
-            {"hidden_layer_sizes": (6,), "num_embeddings": "periodic", "cat_embeddings": "auto"},
         ]
 
     def blocks(self, inputs: Inputs) -> list[Block]:

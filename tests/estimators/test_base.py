@@ -223,7 +223,7 @@ def test_validation_rows_come_in_pairs(table, make):
         ({"loss_weights": {"price": -1}}, "weight of task 'price' must be a finite number"),
         ({"activation": "rellu"}, "Did you mean 'relu'"),
         ({"optimizer": "adamww"}, "Did you mean 'adamw'"),
-        ({"penalty": "l3"}, r"`penalty` must be one of \['l1', 'l2'\]"),
+        ({"penalty": "l3"}, r"`penalty` must be one of \['l1', 'l2', "),
         ({"lr": 0}, "`lr` must be a finite number above 0. Found `lr = 0`"),
         ({"batch_size": 0}, "`batch_size` must be 'auto', -1"),
         ({"max_epochs": 0}, "`max_epochs` must be a whole number of at least 1"),
