@@ -41,6 +41,7 @@ PUBLIC = {
         "plot_sharing_report",
         "sharing_report",
         "task_affinity",
+        "task_relations",
     ],
     "skmtl.layers": [
         "ACTIVATIONS",

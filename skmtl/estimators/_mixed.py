@@ -33,13 +33,15 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         name or position; a list makes one vector-valued task of several columns.
     sharing : str or Sharing, default="hard"
         How tasks share: ``"hard"`` (one trunk), ``"independent"`` (a net per task, trained
-        as one program), or an object of :mod:`skmtl.sharing`.
+        as one program), ``"mmoe"``, ``"cross_stitch"`` and the other names, or an object, of
+        :mod:`skmtl.sharing`.
     loss_weights : mapping, sequence, str or Weighting, default=None
         The weights ``a_t``: by task name, in the order of the tasks, or an object of
         :mod:`skmtl.weighting`.  None: all 1.
-    trunk : str or Trunk, default="mlp"
-        What maps features to the representation.  An object of :mod:`skmtl.trunks` has
-        parameters of its own, in place of the next three.
+    trunk : str, Trunk, type or function, default="mlp"
+        What maps features to the representation: ``"mlp"``, ``"resnet"``, ``"tabm"``,
+        ``"cnn"``, an object of :mod:`skmtl.trunks`, which has parameters of its own in place of
+        the next three, or what makes a ``torch.nn.Module`` of your own.
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Width of each hidden layer of the trunk.  Empty: a linear model.
     activation : str or type, default="relu"
@@ -49,8 +51,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     head_layer_sizes : tuple of int, default=()
         Hidden layers of each task's head, of its own weights.
     penalty : str, Penalty or list of them, default=None
-        The terms of Omega: ``"l1"``, ``"l2"`` or objects of :mod:`skmtl.penalties`, which
-        name a part of the network.
+        The terms of Omega: ``"l1"``, ``"l2"``, ``"l21"``, ``"trace_norm"``,
+        ``"task_relations"`` or objects of :mod:`skmtl.penalties`, which name a part of the
+        network.
     optimizer : str or type, default="adamw"
         ``"adamw"``, ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"nadam"``, ``"radam"`` or a class
         of torch.optim.
@@ -111,6 +114,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had names.
+    sharing_ : Sharing
+        The sharing scheme with what was chosen in `fit`, such as the groups of tasks.
     net_ : TaskNet
         The skorch net: ``net_.module_`` is the torch module.
     history_ : pandas.DataFrame

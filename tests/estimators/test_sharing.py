@@ -1,0 +1,169 @@
+"""Sharing schemes and trunks through the estimators."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.estimators._rows import read_rows
+from skmtl.estimators._training import on_device
+from skmtl.sharing import Chain, Grouped, MMoE
+from skmtl.training import BatchIterator
+from skmtl.trunks import MLP, ModuleTrunk, ResNet, TabM
+
+
+def planted(seed, n=600):
+    """Two groups of four tasks, each with a function of its own, in turns."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(n, 8))
+    f = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2]
+    g = 2 * np.abs(X[:, 4]) - X[:, 5] * X[:, 6]
+    Y = {}
+    for i in range(4):
+        for name, values in (("f", f), ("g", g)):
+            signed = values * (1 + 0.3 * i) * (-1) ** i
+            Y[f"{name}{i}"] = signed + 0.3 * random.normal(size=n)
+    return X, pd.DataFrame(Y)
+
+
+def test_groups_that_were_planted_are_found_and_beat_one_trunk_for_all():
+    gains = []
+    for seed in range(3):
+        X, Y = planted(seed)
+        scores = {}
+        for sharing in ("hard", "grouped"):
+            est = MultiTaskNetRegressor(
+                sharing=sharing, hidden_layer_sizes=(16, 16), lr=3e-3, max_epochs=80,
+                random_state=seed,
+            ).fit(X[:400], Y[:400])  # fmt: skip
+            scores[sharing] = est.score(X[400:], Y[400:])
+        assert est.sharing_.groups == [[f"{name}{i}" for i in range(4)] for name in "fg"]
+        assert est.sharing == "grouped"  # the parameter stays as it was
+        gains.append(scores["grouped"] - scores["hard"])
+    assert min(gains) > 0
+    assert np.mean(gains) > 0.03
+
+
+@pytest.fixture(scope="module")
+def table():
+    random = np.random.default_rng(0)
+    X = pd.DataFrame(random.normal(size=(120, 4)), columns=list("abcd"))
+    Y = pd.DataFrame({"u": X.a + X.b, "v": X.a * X.c, "w": np.where(X.d > 0, "yes", "no")})
+    Y.iloc[::4, 0] = np.nan
+    Y.iloc[:90:2, 1] = np.nan
+    return X, Y
+
+
+def fit(table, **params):
+    return MultiTaskNetClassifierRegressor(max_epochs=3, random_state=0, **params).fit(*table)
+
+
+def test_the_task_with_most_labels_leads_a_chain(table):
+    assert fit(table, sharing="chain").sharing_.order == ["w", "u", "v"]
+
+
+def test_warm_start_keeps_what_was_chosen(table):
+    est = fit(table, sharing="chain", warm_start=True)
+    before = est.sharing_
+    X, Y = table
+    est.fit(X, Y.assign(w=Y.w.where(np.arange(len(Y)) % 9 == 0)))
+    assert est.sharing_ is before
+
+
+def test_unknown_tasks_of_a_scheme_leave_the_former_fit(table):
+    est = fit(table)
+    est.set_params(sharing=Grouped([["u", "v", "x"], ["w"]]))
+    before = est.predict(table[0])
+    with pytest.raises(ValueError, match=r"`groups` names 'x', which is no task"):
+        est.fit(*table)
+    pd.testing.assert_frame_equal(est.predict(table[0]), before)
+
+
+def test_a_users_module_is_a_trunk(table):
+    est = fit(table, trunk=_module, sharing=MMoE(2))
+    assert len(est.net_.module_.body.trunk.blocks[0].copies) == 2
+    again = fit(table, trunk=ModuleTrunk(_module), sharing=MMoE(2))
+    pd.testing.assert_frame_equal(est.predict(table[0]), again.predict(table[0]))
+
+
+def _module():
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+
+
+def test_a_module_that_is_built_is_no_trunk(table):
+    with pytest.raises(TypeError, match=r"fresh weights: pass a class or a function"):
+        fit(table, trunk=_module())
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"trunk": "resnet", "hidden_layer_sizes": (4,)}, r"Pass ResNet\(\.\.\.\)"),
+        ({"trunk": MLP((4,)), "dropout": 0.5}, r"Set it on the object"),
+        ({"trunk": _module, "dropout": 0.5}, r"`dropout = 0\.5` would have no effect"),
+    ],
+)
+def test_parameters_that_a_trunk_does_not_take(table, params, match):
+    with pytest.raises(ValueError, match=match):
+        fit(table, **params)
+
+
+def test_a_name_stands_for_the_defaults_of_the_trunk(table):
+    by_name, by_object = fit(table, trunk="tabm"), fit(table, trunk=TabM())
+    pd.testing.assert_frame_equal(by_name.predict(table[0]), by_object.predict(table[0]))
+
+
+def test_a_name_takes_the_parameters_that_were_given(table):
+    by_name = fit(table, trunk="resnet", dropout=0.3)
+    by_object = fit(table, trunk=ResNet(dropout=0.3))
+    pd.testing.assert_frame_equal(by_name.predict(table[0]), by_object.predict(table[0]))
+
+
+def test_submodels_are_trained_by_the_mean_of_their_losses(table):
+    """One submodel in three that are alike has the gradient of the net of one."""
+    X, Y = table
+    nets = {}
+    for k in (1, 3):
+        trunk = TabM((5,), k=k, dropout=0.0)
+        est = MultiTaskNetClassifierRegressor(
+            trunk=trunk, max_epochs=1, early_stopping=False, batch_size=-1, random_state=0,
+            dtype="float64", optimizer="sgd", lr=0.1,
+        )  # fmt: skip
+        nets[k] = est
+    one, three = (nets[k].fit(X, Y).net_ for k in (1, 3))
+    with torch.no_grad():  # as if nothing had been trained: submodels equal to the one
+        for ours, theirs in zip(three.module_.parameters(), one.module_.parameters(), strict=True):
+            ours.copy_(theirs.expand_as(ours) if ours.shape != theirs.shape else theirs)
+    data = _data_of(nets[1], X, Y)
+    x, targets = next(iter(BatchIterator(data, len(data))))
+    for net in (one, three):
+        net.module_.zero_grad()
+        losses = net.criterion_.backward(net.module_(x), targets, net.module_)
+        torch.testing.assert_close(losses, losses[:1].expand_as(losses))
+    shared = [
+        (p.grad, q.grad)
+        for p, q in zip(one.module_.parameters(), three.module_.parameters(), strict=True)
+        if p.shape == q.shape
+    ]
+    assert shared
+    for ours, theirs in shared:
+        torch.testing.assert_close(theirs, ours)
+
+
+def _data_of(est, X, Y):
+    rows = read_rows(est, est._encoder, X, Y, None, is_read=False)
+    return on_device(est, rows, est.net_)
+
+
+def test_what_the_history_says_of_submodels_is_their_mean(table):
+    est = fit(table, trunk=TabM((5,), k=4), early_stopping=False)
+    named = est.history_[[f"train_loss_{name}" for name in "uvw"]].sum(axis=1)
+    np.testing.assert_allclose(est.history_["train_loss"], named, rtol=1e-5)
+
+
+def test_a_chain_of_submodels(table):
+    est = fit(table, trunk=TabM((5,), k=3), sharing=Chain(["u", "v", "w"]))
+    assert est.net_.module_.body.by_row.shape[0] == 3
+    assert np.isfinite(est.score(*table))
