@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from skmtl._strategy import did_you_mean
 from skmtl.layers import Inputs, Seeds, Stack, check_whole
 from skmtl.sharing._base import Body, Sharing
-from skmtl.tasks import group_tasks, label_affinity
+from skmtl.tasks import TaskWarning, group_tasks, label_affinity
 
 
 class Grouped(Sharing):
@@ -27,7 +28,8 @@ class Grouped(Sharing):
         The tasks of each group by name, or the group of each task.  ``"auto"``: chosen in
         `fit` by the correlation of labels on jointly labelled rows, as
         :func:`skmtl.inspection.group_tasks` does; what was chosen stands in the estimator's
-        ``sharing_.groups``.
+        ``sharing_.groups``.  Pairs of tasks without such rows count as average ones, with a
+        warning.
     n_groups : int, default=2
         Number of groups for ``"auto"``, or the number of tasks if that is smaller.
 
@@ -70,15 +72,7 @@ class Grouped(Sharing):
         if n_groups in {1, len(names)}:
             found = [names] if n_groups == 1 else [[name] for name in names]
             return Grouped(found, self.n_groups)
-        affinity = label_affinity(values, mask, tasks)
-        unknown = np.argwhere(np.isnan(affinity))
-        if len(unknown):
-            first, second = (names[i] for i in unknown[0])
-            raise ValueError(
-                f"`groups = 'auto'` needs rows with labels of both tasks of each pair. Tasks "
-                f"{first!r} and {second!r} have too few, or one of them does not vary. Give "
-                "`groups`; `skmtl.inspection.task_affinity` can find them by gradients."
-            )
+        affinity = _without_gaps(label_affinity(values, mask, tasks), names)
         groups = [[names[i] for i in group] for group in group_tasks(affinity, n_groups)]
         return Grouped(groups, self.n_groups)
 
@@ -89,6 +83,32 @@ class Grouped(Sharing):
         group_of_task, n_groups = _group_of_task(self.groups, layout.names)
         stack = trunk.build(inputs, n_members * n_groups, seeds)
         return _GroupedBody(stack, n_members, group_of_task)
+
+
+def _without_gaps(affinity: np.ndarray, names: list[str]) -> np.ndarray:
+    """Take pairs of tasks that never meet as average ones."""
+    apart = ~np.eye(len(names), dtype=bool)
+    unknown = np.isnan(affinity) & apart
+    if not unknown.any():
+        return np.nan_to_num(affinity)  # the diagonal of a constant task
+    first, second = (names[i] for i in np.argwhere(unknown)[0])
+    told = (
+        f"Tasks {first!r} and {second!r} have fewer than three rows with labels of both, or one of "
+        "them does not vary there"
+    )
+    if unknown[apart].all():
+        raise ValueError(
+            f"`groups = 'auto'` needs pairs of tasks with labels in the same rows. {told}, and so "
+            "it is for every pair. Give `groups`; `skmtl.inspection.task_affinity` can find them "
+            "by gradients."
+        )
+    n_pairs = int(unknown.sum()) // 2
+    warnings.warn(
+        f"{told}: for `groups = 'auto'` such a pair ({n_pairs} in all) counts as an average one.",
+        TaskWarning,
+        stacklevel=2,
+    )
+    return np.where(np.isnan(affinity), affinity[apart & ~unknown].mean(), affinity)
 
 
 def _group_of_task(groups: Any, names: Sequence[str]) -> tuple[list[int], int]:

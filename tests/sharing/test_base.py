@@ -1,0 +1,339 @@
+"""What all schemes do, and the parts that their formulas by hand are made of."""
+
+import pickle
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from skmtl import MultiTaskNetClassifierRegressor
+from skmtl._strategy import strategies
+from skmtl.heads import HeadSpec, Layout
+from skmtl.layers import Inputs, Seeds
+from skmtl.sharing import Chain, Hard, Sharing, Soft
+from skmtl.training import BatchIterator, NetworkSpec, Objective
+from skmtl.trunks import CNN, MLP, ModuleTrunk, TabM
+from skmtl.weighting import Fixed
+from tests.oracle import Table, layout_of, tasks_of
+
+#: A trunk of each sort, and the shape of one sample; all activations are SiLUs.
+TRUNKS = {
+    "mlp": (MLP((6, 5), "silu"), (4,)),
+    "cnn": (CNN((3, 4), hidden_layer_sizes=(5,), activation="silu"), (2, 6, 5)),
+    "tabm": (TabM((6, 5), k=2, activation="silu", dropout=0.0), (4,)),
+    "module": (ModuleTrunk(nn.LazyLinear, {"out_features": 5}), (4,)),
+}
+each_trunk = pytest.mark.parametrize("trunk", TRUNKS)
+one_and_two_members = pytest.mark.parametrize("n_members", [1, 2])
+NAMES = ("a", "b", "c")
+SPECS = (
+    HeadSpec("price", "regression", 1, 0),
+    HeadSpec("sold", "binary", 1, 2),
+    HeadSpec("colour", "multiclass", 1, 3),
+)
+
+CASES = [
+    pytest.param(cls(**params), id=f"{cls.alias}-{i}")
+    for cls in strategies(Sharing).values()
+    for i, params in enumerate(cls.test_params())
+]
+every_scheme = pytest.mark.parametrize("sharing", CASES)
+
+
+def body_of(sharing, trunk="mlp", names=NAMES, n_members=1, *, moved=True):
+    """Build a body in float64; `moved`: each parameter away from where it starts."""
+    trunk, shape = TRUNKS[trunk] if isinstance(trunk, str) else (trunk, (4,))
+    body = sharing.build(
+        trunk,
+        inputs=Inputs(shape),
+        layout=layout_of(names),
+        n_members=n_members,
+        seeds=Seeds.spawn(np.random.RandomState(0)),
+    ).double()
+    if moved:
+        with torch.no_grad():
+            for parameter in body.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return body
+
+
+def rows_for(trunk="mlp", n=6):
+    return torch.randn(n, *TRUNKS[trunk][1], dtype=torch.float64)
+
+
+def block_by_hand(block, copy, x):
+    """One copy of a block on (sample, ...), from torch.nn.functional."""
+    if hasattr(block, "copies"):  # a user's module
+        module = block.copies[copy]
+        return F.linear(x, module.weight, module.bias)
+    if hasattr(block, "conv"):
+        h = F.silu(F.conv2d(x, block.conv.weight[copy], block.conv.bias[copy], padding=1))
+        return F.max_pool2d(h, 2, ceil_mode=True)
+    if hasattr(block, "layer"):  # TabM: the submodels one after the other
+        layer = block.layer
+        parts = [
+            part * layer.input_scale[copy, k] @ layer.weight[copy] * layer.output_scale[copy, k]
+            + layer.bias[copy, k]
+            for k, part in enumerate(x.chunk(layer.k))
+        ]
+        return F.silu(torch.cat(parts))
+    return F.silu(
+        F.linear(x.flatten(1), block.linear.weight[copy].T, block.linear.bias[copy].squeeze(0))
+    )
+
+
+def trunk_by_hand(blocks, copy, x):
+    """One copy of several blocks."""
+    for block in blocks:
+        x = block_by_hand(block, copy, x)
+    return x
+
+
+def gate_by_hand(gate, copy, x):
+    """Weights of the experts, shape (sample, expert)."""
+    if gate.linear is None:
+        return x.new_ones(len(x), 1)
+    weight, bias = gate.linear.weight[copy], gate.linear.bias[copy]
+    return torch.softmax(F.linear(x.flatten(1), weight.T, bias.squeeze(0)), dim=1)
+
+
+def mix_by_hand(weights, experts):
+    """``sum_e weights[:, e] * experts[e]``."""
+    total = torch.zeros_like(experts[0])
+    for e, expert in enumerate(experts):
+        for i in range(len(expert)):
+            total[i] += weights[i, e] * expert[i]
+    return total
+
+
+def assert_tight(ours, theirs):
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------
+# Outputs
+# ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trunk", ["mlp", "cnn"])
+@one_and_two_members
+@pytest.mark.parametrize("heads", [(), (3,)], ids=["plain_heads", "hidden_heads"])
+@every_scheme
+def test_outputs_are_those_of_the_heads_on_the_representations(sharing, trunk, n_members, heads):
+    trunk, shape = TRUNKS[trunk]
+    table = Table.made(SPECS)
+    scheme = sharing.adapt(table.values, table.weights > 0, tasks_of(SPECS))
+    seeds = Seeds.spawn(np.random.RandomState(0))
+    spec = NetworkSpec(scheme, trunk, heads, "silu")
+    network = spec.build(Inputs(shape), Layout.of(SPECS), seeds, n_members).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    x = torch.randn(4, *shape, dtype=torch.float64)
+    assert_tight(network.body.outputs(x, network.heads), network.heads(network.body(x)))
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+@every_scheme
+def test_parameters_may_be_numpys(sharing, trunk):
+    """A search over ``np.arange`` hands in NumPy's numbers."""
+    kinds = {int: np.int64, float: np.float64}
+    as_numpy = {
+        name: kinds[type(value)](value) if type(value) in kinds else value
+        for name, value in sharing.get_params(deep=False).items()
+    }
+    scheme, table = type(sharing)(**as_numpy), Table.made(SPECS)
+    args = table.values, table.weights > 0, tasks_of(SPECS)
+    names = [spec.name for spec in SPECS]
+    ours, theirs = (body_of(s.adapt(*args), trunk, names, moved=False) for s in (scheme, sharing))
+    x = rows_for(trunk)
+    assert torch.equal(ours(x), theirs(x))
+    if theirs.penalty() is not None:
+        assert ours.penalty() == theirs.penalty()
+
+
+# ------------------------------------------------------------------------------------------------
+# Gradients
+# ------------------------------------------------------------------------------------------------
+
+
+def network_of(sharing, trunk, specs=SPECS, n_members=1, table=None, heads=()):
+    """A network of a scheme that has met the labels of a table."""
+    table = table or Table.made(specs, n_features=3)
+    scheme = sharing.adapt(table.values, table.weights > 0, tasks_of(specs))
+    seeds = Seeds.spawn(np.random.RandomState(0))
+    spec = NetworkSpec(scheme, trunk, heads, "silu")
+    return spec.build(Inputs((table.x.shape[1],)), Layout.of(specs), seeds, n_members).double()
+
+
+class PenaltyOf(nn.Module):
+    """The penalty of a body as a module, so that it can be called with other weights."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self):
+        return self.body.penalty()
+
+
+def check_gradients(module, *inputs):
+    named = dict(module.named_parameters())
+    values = [p.detach().clone().requires_grad_() for p in named.values()]
+
+    def run(*values):
+        return functional_call(module, dict(zip(named, values, strict=True)), inputs)
+
+    assert torch.autograd.gradcheck(run, values)
+
+
+@every_scheme
+def test_gradients_are_difference_quotients(sharing):
+    network = network_of(sharing, MLP((2, 2), "tanh")).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    check_gradients(network, torch.randn(3, 3, dtype=torch.float64))
+    if network.body.penalty() is not None:
+        check_gradients(PenaltyOf(network.body))
+
+
+@every_scheme
+def test_a_scheme_without_penalty_says_so(sharing):
+    has_one = {"soft", "sluice", "dselect_k", "low_rank"}
+    penalty = network_of(sharing, MLP((3,), "tanh")).body.penalty()
+    assert (penalty is not None) == (sharing.alias in has_one)
+    if penalty is not None:
+        assert penalty.shape == ()
+
+
+def test_a_penalty_of_strength_0_is_none():
+    for scheme in (
+        Soft(strength=0.0),
+        Soft("trace_norm", strength=0.0),
+        strategies(Sharing)["sluice"](orthogonality=0.0),
+        strategies(Sharing)["sluice"](n_subspaces=1),
+        strategies(Sharing)["dselect_k"](entropy=0.0),
+        strategies(Sharing)["low_rank"](sparsity=0.0),
+    ):
+        assert body_of(scheme).penalty() is None
+
+
+# ------------------------------------------------------------------------------------------------
+# Many tasks
+# ------------------------------------------------------------------------------------------------
+
+#: Three hundred tasks that have something in common, so that groups can be chosen.
+MANY = tuple(HeadSpec(f"t{i}", "regression", 1, 0) for i in range(300))
+
+
+@every_scheme
+def test_300_tasks(sharing):
+    table = Table.made(MANY, n=40, n_features=3)
+    network = network_of(sharing, MLP((4, 4), "silu"), MANY, table=table)
+    data = table.pack(network.heads.layout)
+    batch = next(iter(BatchIterator(data, 16)))
+    names = network.heads.layout.names
+    objective = Objective(network.heads.layout, Fixed(None).build(names, 1)).double()
+    start = time.perf_counter()
+    losses = objective.backward(network(batch.x, batch.targets), batch.targets, network)
+    assert time.perf_counter() - start < 10
+    assert torch.isfinite(losses).all()
+    for parameter in network.parameters():
+        assert torch.isfinite(parameter.grad).all()
+
+
+# ------------------------------------------------------------------------------------------------
+# In the estimator
+# ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A small mixed frame in which a fifth of the labels is missing."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=["x", "y", "z"])
+    X["town"] = rng.choice(["rome", "oslo"], size=60)
+    Y = pd.DataFrame(
+        {
+            "price": 50 + 10 * X["x"],
+            "sold": np.where(X["y"] > 0, "yes", "no"),
+            "kind": np.digitize(X["z"], [-0.5, 0.5]),
+        }
+    )
+    return X, Y.mask(rng.random(Y.shape) < 0.2)
+
+
+def estimator(sharing, **params):
+    defaults = {"hidden_layer_sizes": (6, 5), "max_epochs": 2, "lr": 0.01, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(
+        {"kind": "multiclass"} if "tasks" not in params else params.pop("tasks"),
+        sharing=sharing,
+        **{**defaults, **params},
+    )
+
+
+def values_of(est, X):
+    return [output.values for output in est.predict_outputs(X)]
+
+
+@every_scheme
+def test_fit_clone_and_pickle(sharing, table):
+    X, Y = table
+    est = estimator(sharing).fit(X, Y)
+    expected = values_of(est, X)
+    assert all(np.isfinite(values).all() for values in expected)
+    assert np.isfinite(est.history_["train_loss"]).all()
+    for twin in (pickle.loads(pickle.dumps(est)), clone(est).fit(X, Y)):
+        for ours, theirs in zip(values_of(twin, X), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@every_scheme
+def test_fit_on_a_sparse_matrix(sharing):
+    rng = np.random.default_rng(0)
+    X = sparse.random(50, 20, density=0.2, format="csr", rng=rng)
+    Y = np.column_stack([X @ rng.normal(size=20), X @ rng.normal(size=20), rng.normal(size=50)])
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    thin = estimator(sharing, tasks=None, preprocess=None, dtype="float64").fit(X, Y)
+    dense = clone(thin).fit(X.toarray(), Y)
+    for ours, theirs in zip(values_of(thin, X), values_of(dense, X.toarray()), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_search_over_schemes(table):
+    X, Y = table[0][["x", "y", "z"]], table[1]
+    schemes = [
+        alias for alias, cls in strategies(Sharing).items() if alias not in {"grouped", "chain"}
+    ]
+    schemes += ["grouped", Chain(["kind", "price"]), Hard()]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), estimator("hard", max_epochs=1)),
+        {"multitasknetclassifierregressor__sharing": schemes},
+        cv=2,
+        error_score="raise",
+    ).fit(X, Y)
+    assert len(search.cv_results_["params"]) == len(strategies(Sharing)) + 1
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(X).shape == (60, 3)
+
+
+def test_search_over_a_parameter_of_a_scheme(table):
+    X, Y = table
+    search = GridSearchCV(
+        estimator(strategies(Sharing)["mmoe"](), max_epochs=1),
+        {"sharing__n_experts": [1, 3]},
+        cv=2,
+        error_score="raise",
+    ).fit(X, Y)
+    assert search.best_estimator_.sharing.n_experts in {1, 3}
