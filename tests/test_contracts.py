@@ -443,9 +443,13 @@ def test_parts_of_the_network_make_up_the_whole(sharing, trunk):
         for part in ("all", "input", "trunk", "sharing", "heads")
     }
     biases = {id(p) for n, p in network.named_parameters() if n.split(".")[-1] in UNWEIGHTED}
-    assert parts["all"] == {id(p) for p in network.parameters()} - biases
-    assert parts["all"] == parts["trunk"] | parts["sharing"] | parts["heads"]
-    assert sum(len(parts[part]) for part in ("trunk", "sharing", "heads")) == len(parts["all"])
+    named = dict(network.named_parameters())
+    mixing = {id(named[name]) for name in network.mixing if name in named}
+    weights = parts["trunk"] | parts["sharing"] | parts["heads"]
+    assert weights == {id(p) for p in network.parameters()} - biases
+    assert parts["all"] == weights - mixing
+    assert mixing <= parts["sharing"]
+    assert sum(len(parts[part]) for part in ("trunk", "sharing", "heads")) == len(weights)
     assert parts["input"]
     assert parts["input"] <= (parts["trunk"] or parts["heads"])
     assert parts["heads"]

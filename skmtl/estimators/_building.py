@@ -63,7 +63,9 @@ def build_net(
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     settings = {
         # A callback or a parameter of skorch may look into the optimiser.
-        **optimizer_settings(estimator, needs_torch_optim=bool(callbacks or params)),
+        **optimizer_settings(
+            estimator, network.mixing, needs_torch_optim=bool(callbacks or params)
+        ),
         "lr": estimator.lr,
         "batch_size": batch_size,
         "max_epochs": estimator.max_epochs,
@@ -79,13 +81,17 @@ def build_net(
     )
 
 
-def optimizer_settings(estimator: Any, *, needs_torch_optim: bool) -> dict[str, Any]:
+def optimizer_settings(
+    estimator: Any, undecayed: tuple[str, ...] = (), *, needs_torch_optim: bool
+) -> dict[str, Any]:
     """Turn ``optimizer`` and ``weight_decay`` into settings of the skorch net.
 
     Parameters
     ----------
     estimator : estimator
         Whose parameters to read.
+    undecayed : tuple of str, default=()
+        Parameters that weight decay shall leave alone, beside biases.
     needs_torch_optim : bool
         Whether the optimiser has to be one of torch.optim.
 
@@ -106,7 +112,7 @@ def optimizer_settings(estimator: Any, *, needs_torch_optim: bool) -> dict[str, 
         if estimator.weight_decay:
             # Decay pulls the network's weights towards zero, not biases, and not what a
             # weighting learns.
-            patterns = [*(f"*{name}" for name in UNWEIGHTED), "weighting.*"]
+            patterns = [*(f"*{name}" for name in UNWEIGHTED), *undecayed, "weighting.*"]
             options["param_groups"] = [(pattern, {"weight_decay": 0.0}) for pattern in patterns]
     elif estimator.weight_decay:
         raise ValueError(

@@ -38,7 +38,7 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     References
     ----------
     Y. Zhang, D.-Y. Yeung: A Convex Formulation for Learning Task Relationships in Multi-Task
-    Learning, UAI 2010, equation (14).
+    Learning, UAI 2010.
     """
     net, _ = inner_net(estimator)
     net = _fitted(estimator, net)
@@ -57,7 +57,9 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     layout = heads.layout
     rows = [np.flatnonzero(layout.task_of_row == t) for t in range(layout.n_tasks)]
     blocks = [[root[np.ix_(r, s)] for s in rows] for r in rows]
-    matrix = np.array([[b.item() if b.size == 1 else np.linalg.norm(b) for b in bs] for bs in blocks])
+    matrix = np.array(
+        [[b.item() if b.size == 1 else np.linalg.norm(b) for b in bs] for bs in blocks]
+    )
     scale = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
     frame = pd.DataFrame(matrix / np.outer(scale, scale), layout.names, layout.names)
     names = [task.name for task in net.tasks_]

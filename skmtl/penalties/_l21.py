@@ -35,7 +35,7 @@ class L21(Penalty):
     References
     ----------
     A. Argyriou, T. Evgeniou, M. Pontil: Convex Multi-task Feature Learning, Machine Learning
-    73, 2008, equation (4).
+    73, 2008.
     G. Obozinski, B. Taskar, M. I. Jordan: Joint Covariate Selection and Joint Subspace
     Selection for Multiple Classification Problems, Statistics and Computing 20, 2010.
 

@@ -46,9 +46,9 @@ class TaskRelations(Penalty):
     References
     ----------
     T. Evgeniou, C. A. Micchelli, M. Pontil: Learning Multiple Tasks with Kernel Methods, JMLR
-    6, 2005, section 3.1.3 (graph regularisation).
+    6, 2005 (graph regularisation).
     Y. Zhang, D.-Y. Yeung: A Convex Formulation for Learning Task Relationships in Multi-Task
-    Learning, UAI 2010, equations (6) and (14) (learned relations).
+    Learning, UAI 2010 (learned relations).
 
     Examples
     --------

@@ -27,7 +27,7 @@ class TraceNorm(Penalty):
     References
     ----------
     T. K. Pong, P. Tseng, S. Ji, J. Ye: Trace Norm Regularization: Reformulations, Algorithms,
-    and Multi-task Learning, SIAM Journal on Optimization 20, 2010, equation (1).
+    and Multi-task Learning, SIAM Journal on Optimization 20, 2010.
 
     Examples
     --------

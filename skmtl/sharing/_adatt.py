@@ -30,12 +30,13 @@ class AdaTT(Sharing):
     Notes
     -----
     This is AdaTT-sp, with experts of tasks only; shared experts are what :class:`PLE` has.
+    Departure: v is learned for a single own expert too, and starts at one over their number.
 
     References
     ----------
     D. Li, Z. Zhang, S. Yuan, M. Gao, W. Zhang, C. Yang, X. Liu, J. Yang: AdaTT: Adaptive
     Task-to-Task Fusion Network for Multitask Learning in Recommendations, KDD 2023
-    (arXiv 2304.04959), section 3.2, equations (2) to (6).
+    (arXiv 2304.04959), AdaTT-sp.
 
     Examples
     --------
@@ -70,6 +71,8 @@ class AdaTT(Sharing):
 
 
 class _AdaTTBody(Body):
+    mixing_names = ("native",)
+
     def __init__(
         self,
         parts: list[tuple[list[Block], Inputs]],

@@ -29,7 +29,8 @@ class Attention(Sharing):
     Notes
     -----
     For any trunk: the layers of the masks act on the channels, at each position of an image.
-    Departure: what a task attended to goes to the next block's masks as it is, averaged to
+    Departure: a mask reads the features that it is laid over, where the paper reads an earlier
+    layer of the block, and has no batch normalisation; what a task attended to goes to the next block's masks as it is, averaged to
     the size of the next image, without the paper's further shared convolution.
 
     References

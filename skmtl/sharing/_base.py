@@ -74,6 +74,9 @@ class Body(nn.Module, ABC):
         Width of the representation.
     is_separate : bool
         Whether each weight belongs to one task.
+    mixing_names : tuple of str
+        Parameters that mix rather than weigh, where 0 is no neutral value: weight decay, and
+        penalties on all weights, leave them alone.
 
     Shape
     -----
@@ -83,6 +86,7 @@ class Body(nn.Module, ABC):
     """
 
     is_separate: ClassVar[bool] = False
+    mixing_names: ClassVar[tuple[str, ...]] = ()
     trunk: Any
     out_features: int
 

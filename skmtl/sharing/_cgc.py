@@ -27,7 +27,7 @@ class CGC(Sharing):
     ----------
     H. Tang, J. Liu, M. Zhao, X. Gong: Progressive Layered Extraction (PLE): A Novel
     Multi-Task Learning (MTL) Model for Personalized Recommendations, RecSys 2020,
-    section 4.1, equations (1) to (3).
+    section 4.1.
 
     Examples
     --------

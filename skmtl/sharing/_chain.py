@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,11 @@ class Chain(Sharing):
 
     Notes
     -----
+    Departure: where Read et al. pass on hard labels of classes in prediction, probabilities are
+    passed, as scikit-learn's ``chain_method="predict_proba"`` does; features are averaged over
+    the tasks that are read, with one matrix for each task that reads, where Rusu et al. have one
+    for each pair.  What stands for a missing label gets no gradient.
+
     With teacher forcing and complete labels a step costs one more product for all tasks; with
     missing labels or predictions, tasks are computed one after the other, as deep as the
     order is.
@@ -114,6 +119,11 @@ def _adjacency(order: Any, names: Sequence[str]) -> np.ndarray:
     """Return which task (column) reads which (row), shape (task, task), bool."""
     if isinstance(order, str):
         raise ValueError("`order = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
+    if not isinstance(order, Iterable):
+        raise ValueError(
+            "Parameter `order` must be 'auto', task names, or a mapping from a task to the tasks "
+            f"that it reads. Found `order = {order!r}`."
+        )
     if isinstance(order, Mapping):
         parents = {t: [r] if isinstance(r, str) else list(r) for t, r in order.items()}
     else:

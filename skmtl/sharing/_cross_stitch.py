@@ -25,6 +25,10 @@ class CrossStitch(Sharing):
         Initial weight of a task's own activations, in [0, 1]; the others share the rest
         equally.  At 1, training starts from independent nets.
 
+    Notes
+    -----
+    One matrix for each block, for all of its channels.
+
     References
     ----------
     I. Misra, A. Shrivastava, A. Gupta, M. Hebert: Cross-stitch Networks for Multi-task
@@ -79,6 +83,8 @@ def near_identity(size: int, self_weight: float) -> Tensor:
 
 
 class _CrossStitchBody(Body):
+    mixing_names = ("stitches",)
+
     def __init__(
         self, blocks: list[Block], n_tasks: int, n_members: int, self_weight: float, seeds: Seeds
     ) -> None:

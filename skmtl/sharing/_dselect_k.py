@@ -36,13 +36,14 @@ class DSelectK(Sharing):
     Notes
     -----
     Departure: where `n_experts` is no power of 2, the numbers left over stand for the first
-    experts again, so that weights always sum to 1; the paper penalises them.
+    experts again, so that weights always sum to 1; the paper penalises them.  Codes and shares
+    start within a tenth of the step's width and of 1.
 
     References
     ----------
     H. Hazimeh, Z. Zhao, A. Chowdhery, M. Sathiamoorthy, Y. Chen, R. Mazumder, L. Hong,
     E. H. Chi: DSelect-k: Differentiable Selection in the Mixture of Experts with Applications
-    to Multi-Task Learning, NeurIPS 2021, equations (3) to (6) (static gates).
+    to Multi-Task Learning, NeurIPS 2021, section 3 (static gates).
 
     Examples
     --------
@@ -105,6 +106,7 @@ def smooth_step(z: Tensor, width: float) -> Tensor:
 
 
 class _DSelectKBody(Body):
+    mixing_names = ("codes", "shares")
     digits: Tensor
 
     def __init__(
@@ -129,20 +131,19 @@ class _DSelectKBody(Body):
             nn.init.uniform_(self.shares, -0.1, 0.1, generator=seeds.weights)
 
     def _selectors(self) -> Tensor:
-        """Return the weight of each number, shape (member, task, selector, number)."""
+        """Return the weight of each expert, shape (member, task, selector, expert)."""
         step = smooth_step(self.codes, self.step_width).unsqueeze(-2)
-        return torch.where(self.digits, step, 1 - step).prod(-1)
+        by_number = torch.where(self.digits, step, 1 - step).prod(-1)
+        n_rest = by_number.shape[-1] - self.n_experts
+        first, rest = by_number.split([self.n_experts, n_rest], dim=-1)
+        return first + nn.functional.pad(rest, (0, self.n_experts - n_rest))
 
     def selection(self) -> Tensor:
         """Return the weights of the experts, shape (member, task, expert)."""
         selectors = self._selectors()
         if self.shares is not None:
             selectors = selectors * torch.softmax(self.shares, dim=-1).unsqueeze(-1)
-        by_number = selectors.sum(-2)  # (member, task, number)
-        first, rest = by_number.split(
-            [self.n_experts, by_number.shape[-1] - self.n_experts], dim=-1
-        )
-        return first + nn.functional.pad(rest, (0, self.n_experts - rest.shape[-1]))
+        return selectors.sum(-2)
 
     def outputs(self, x: Tensor, heads: Any) -> Tensor:
         """Mix the experts' outputs, which are fewer than their features."""

@@ -12,7 +12,9 @@ from skmtl.layers import Block, Inputs, Seeds, StackedLinear
 
 
 class Gate(nn.Module):
-    """Weights of experts for each sample: ``softmax(x V_g)``.
+    """Weights of experts for each sample: ``softmax(x V_g + b_g)``.
+
+    Departure: the papers' gates have no intercept b; published code has it.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Grouped(Sharing):
     T. Standley, A. R. Zamir, D. Chen, L. Guibas, J. Malik, S. Savarese: Which Tasks Should Be
     Learned Together in Multi-task Learning?, ICML 2020.
     C. Fifty, E. Amid, Z. Zhao, T. Yu, R. Anil, C. Finn: Efficiently Identifying Task Groupings
-    for Multi-Task Learning, NeurIPS 2021, section 4.2.
+    for Multi-Task Learning, NeurIPS 2021.
 
     Examples
     --------
@@ -115,6 +115,12 @@ def _group_of_task(groups: Any, names: Sequence[str]) -> tuple[list[int], int]:
     """Return the position of each task's group, and the number of groups."""
     if isinstance(groups, str):
         raise ValueError("`groups = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
+    is_listed = isinstance(groups, Iterable) and not isinstance(groups, Mapping)
+    if groups is None or (is_listed and any(isinstance(group, str) for group in groups)):
+        raise ValueError(
+            "Parameter `groups` must be 'auto', a list with a list of task names for each group, "
+            f"or a mapping from tasks to groups. Found `groups = {groups!r}`."
+        )
     if isinstance(groups, Mapping):
         labels = list(dict.fromkeys(groups.values()))
         pairs = [(name, labels.index(label)) for name, label in groups.items()]

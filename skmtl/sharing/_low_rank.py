@@ -31,9 +31,9 @@ class LowRank(Sharing):
     References
     ----------
     A. Kumar, H. Daumé III: Learning Task Grouping and Overlap in Multi-Task Learning (GO-MTL),
-    ICML 2012, equation (1).
+    ICML 2012, section 3.
     Y. Yang, T. Hospedales: Deep Multi-task Representation Learning: A Tensor Factorisation
-    Approach, ICLR 2017, section 3.2 (last-axis flattening).
+    Approach, ICLR 2017 (last-axis flattening).
 
     Examples
     --------
@@ -66,6 +66,8 @@ class LowRank(Sharing):
 
 
 class _LowRankBody(Body):
+    mixing_names = ("combinations",)
+
     def __init__(self, trunk: Stack, size: tuple[int, int, int], sparsity: float) -> None:
         super().__init__()
         self.trunk = trunk

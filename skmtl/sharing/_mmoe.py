@@ -15,7 +15,7 @@ from skmtl.sharing._hard import HardBody
 class MMoE(Sharing):
     """Experts that all tasks share, and a gate per task that weighs them.
 
-    ``h_it = sum_e g_te(x_i) trunk_e(x_i)`` with ``g_t(x) = softmax(x V_t)``: each expert is a
+    ``h_it = sum_e g_te(x_i) trunk_e(x_i)`` with ``g_t(x) = softmax(x V_t + b_t)``: each expert is a
     trunk, and a task chooses its mixture for each sample.  For tasks that are related to
     different degrees; costs about as much as `n_experts` trunks.
 
@@ -29,8 +29,8 @@ class MMoE(Sharing):
     References
     ----------
     J. Ma, Z. Zhao, X. Yi, J. Chen, L. Hong, E. H. Chi: Modeling Task Relationships in
-    Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018, equations (5) to (7);
-    equation (3) for one gate.
+    Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018, sections 3 and 4, with
+    one gate for all tasks (OMoE) beside it.
 
     Examples
     --------

@@ -30,7 +30,7 @@ class PLE(Sharing):
     ----------
     H. Tang, J. Liu, M. Zhao, X. Gong: Progressive Layered Extraction (PLE): A Novel
     Multi-Task Learning (MTL) Model for Personalized Recommendations, RecSys 2020,
-    section 4.2, equations (4) to (6).
+    section 4.2.
 
     Examples
     --------

@@ -35,13 +35,13 @@ class Sluice(Sharing):
 
     Notes
     -----
-    The penalty reads the weights of fully connected blocks; convolutions and modules of the
-    user's are left free.
+    The penalty reads the weights of fully connected blocks: of MLP, of what follows a CNN's
+    convolutions, and of the first block of ResNet; all others are left free.
 
     References
     ----------
     S. Ruder, J. Bingel, I. Augenstein, A. Søgaard: Latent Multi-task Architecture Learning,
-    AAAI 2019 (arXiv 1705.08142), equations (1) to (4).
+    AAAI 2019 (arXiv 1705.08142), section 3.
 
     Examples
     --------
@@ -78,6 +78,8 @@ class Sluice(Sharing):
 
 
 class _SluiceBody(Body):
+    mixing_names = ("mixing", "skips")
+
     def __init__(
         self, blocks: list[Block], n_tasks: int, n_members: int, scheme: Sluice, seeds: Seeds
     ) -> None:

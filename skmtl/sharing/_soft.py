@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import Inputs, Seeds, Stack, check_number, trace_norm
+from skmtl.layers import UNWEIGHTED, Inputs, Seeds, Stack, check_number, trace_norm
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._copies import stacked_parameters
 from skmtl.sharing._hard import HardBody
@@ -38,12 +38,16 @@ class Soft(Sharing):
     tasks the distance is to the mean.  Yang and Hospedales also flatten weights along other
     axes; this is the flattening by tasks.
 
+    The penalty reads the trunks alone, biases too for ``"l2"``.  A net with ReLU can shrink its
+    trunk and stretch its heads without changing a prediction: beside a penalty that shall bind,
+    hold the heads with ``penalty=L2(part="heads")`` or `weight_decay`.
+
     References
     ----------
     L. Duong, T. Cohn, S. Bird, P. Cook: Low Resource Dependency Parsing: Cross-lingual
-    Parameter Sharing in a Neural Network Parser, ACL 2015, equation (2).
+    Parameter Sharing in a Neural Network Parser, ACL 2015.
     Y. Yang, T. Hospedales: Trace Norm Regularised Deep Multi-Task Learning, ICLR 2017
-    workshop (arXiv 1606.04038), section 2.2 (last-axis flattening).
+    workshop (arXiv 1606.04038), last-axis flattening.
 
     Examples
     --------
@@ -97,6 +101,6 @@ class _SoftBody(Body):
             rows = parameter.unflatten(0, (self.n_members, -1)).flatten(2)  # (member, task, ...)
             if self.distance == "l2":
                 terms.append((rows - rows.mean(1, keepdim=True)).square().sum())
-            elif not name.endswith("bias"):
+            elif not name.endswith((*UNWEIGHTED, "_scale")):
                 terms.append(trace_norm(rows).sum())
         return self.strength * torch.stack(terms).sum() if terms and self.strength else None

@@ -138,6 +138,11 @@ class Network(nn.Module):
                 owners.append((0, np.arange(len(tensor)) % layout.n_tasks))
         return owners
 
+    @property
+    def mixing(self) -> tuple[str, ...]:
+        """Names of the parameters that mix rather than weigh."""
+        return tuple(f"body.{name}" for name in self.body.mixing_names)
+
     def weights(self, part: str = "all") -> list[Tensor]:
         """List the weights (not the biases) of a part of the network.
 
@@ -164,7 +169,7 @@ class Network(nn.Module):
                 )
                 first.setdefault(key, parameter)
         parts: dict[str, list[Tensor]] = {
-            "all": [p for _, p in named],
+            "all": [p for n, p in named if n not in self.mixing],
             "input": list(first.values()) or heads[:1],
             "trunk": [p for _, p in trunk],
             "sharing": [
