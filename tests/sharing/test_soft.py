@@ -76,7 +76,7 @@ def test_the_trace_norm_is_numpys_nuclear_norm(trunk, n_members):
     expected = sum(
         np.linalg.norm(rows, "nuc")
         for (name, _), rows in rows_of_layers(body, n_members).items()
-        if not name.endswith("bias")
+        if not name.endswith(("bias", "scale"))
     )
     assert body.penalty().item() == pytest.approx(0.3 * expected, rel=1e-7)
 
