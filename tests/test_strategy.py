@@ -48,11 +48,7 @@ def test_an_object_is_returned_as_it_is():
 
 def test_defaults_reach_those_who_take_them():
     trunk = resolve("mlp", Trunk, "trunk", dropout=0.5, hidden_layer_sizes=(4,), colour="red")
-    assert trunk.get_params() == {
-        "activation": "relu",
-        "dropout": 0.5,
-        "hidden_layer_sizes": (4,),
-    }
+    assert trunk.get_params() == MLP(dropout=0.5, hidden_layer_sizes=(4,)).get_params()
 
 
 def test_an_alias_that_needs_an_argument():
@@ -64,7 +60,7 @@ def test_an_alias_that_needs_an_argument():
 
 def test_unknown_alias():
     match = (
-        r"Parameter `sharing` must be one of \['hard', .*\] or a Sharing object\. "
+        r"Parameter `sharing` must be one of \[.*'hard', .*\] or a Sharing object\. "
         r"Found `sharing = 'hardd'`\. Did you mean 'hard'\?"
     )
     with pytest.raises(ValueError, match=match):
