@@ -18,8 +18,9 @@ class Attention(Sharing):
     """One trunk for all tasks, and a mask per task over the features of each of its blocks.
 
     ``a_tl = sigmoid(g_tl(relu(f_tl([u_l, a_t(l-1) u_(l-1)]))))`` with ``u_l`` the shared features
-    after block l; the head of task t reads ``a_tL u_L``.  Own parameters are two thin layers per
-    block: far fewer than a trunk per task.
+    after block l; the head of task t reads ``a_tL u_L``.  Own parameters are two layers per block
+    and task: far fewer than those of a trunk of convolutions, which the paper has in mind, but
+    about as many as those of a small perceptron.
 
     Parameters
     ----------

@@ -41,6 +41,9 @@ class Chain(Sharing):
 
     Notes
     -----
+    Outputs that are numbers pass on what is linear in the representation already: such a chain
+    is of use where the later task has few labels, less where all tasks have all of theirs.
+
     Departure: where Read et al. pass on hard labels of classes in prediction, probabilities are
     passed, as scikit-learn's ``chain_method="predict_proba"`` does; features are averaged over
     the tasks that are read, with one matrix for each task that reads, where Rusu et al. have one
