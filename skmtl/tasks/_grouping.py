@@ -43,6 +43,8 @@ def group_tasks(affinity: Any, n_groups: int) -> list[list[Any]]:
     ValueError
         If the affinity is not square, a frame's rows are not its columns, a number is NaN
         or infinite, or `n_groups` is out of range.
+    TypeError
+        If all affinities of :func:`skmtl.inspection.task_affinity` are passed in place of one.
 
     Notes
     -----
@@ -98,6 +100,11 @@ def group_tasks(affinity: Any, n_groups: int) -> list[list[Any]]:
 
 def _read(affinity: Any) -> tuple[np.ndarray, list[Any]]:
     """Check the affinity; return it as numbers, and the names of its tasks."""
+    if hasattr(affinity, "gradients"):
+        raise TypeError(
+            f"Parameter `affinity` must be one frame. Found a {type(affinity).__name__}, which has "
+            "several: pass one of them, such as `affinity.gradients`."
+        )
     matrix = np.array(affinity, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
         raise ValueError(

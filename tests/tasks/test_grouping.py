@@ -143,3 +143,11 @@ def test_nan_names_the_tasks_and_the_diagonal_may_be_anything():
         ValueError, match="Found 1 that are not, between the tasks 'sold' and 'kind'"
     ):
         group_tasks(affinity, 2)
+
+
+def test_all_affinities_in_place_of_one():
+    class Several:
+        gradients = np.eye(2)
+
+    with pytest.raises(TypeError, match=r"must be one frame\. Found a Several.*gradients"):
+        group_tasks(Several(), 1)
