@@ -21,6 +21,7 @@ from skmtl.estimators._parameters import (
 from skmtl.estimators._predicting import compute_outputs, has_class_task
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import Rows, choose_rows, named_classes, read_rows
+from skmtl.estimators._setting import ParametersMixin
 from skmtl.estimators._training import all_or_nothing, fit_net
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
@@ -30,13 +31,13 @@ from skmtl.tasks import TargetEncoder, Targets, TargetScaler, Task, TaskOutput
 from skmtl.training import DivergedError
 
 
-class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
+class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, BaseEstimator):
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
     _default_kind: str | None = None
     _encoder: TargetEncoder
     _scaler: TargetScaler
-    _built_from: dict[str, str]
+    _built_from: dict[str, tuple[str, str]]
     tasks_: tuple[Task, ...]
 
     def __init__(
@@ -378,13 +379,11 @@ class BaseMultiTaskNet(CallbackSupportMixin, MultiOutputMixin, BaseEstimator):
             return next(iter(values.values()))
         return values
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # noqa: N803 - scikit-learn's name
-        """Return the parameters that differ from the defaults and, once fitted, the tasks."""
-        text = super().__repr__(N_CHAR_MAX)
-        if not hasattr(self, "tasks_"):
-            return text
-        shown = ", ".join(map(repr, self.tasks_[:8]))
-        return f"{text}\n# tasks: {shown}{', ...' if len(self.tasks_) > 8 else ''}"
+    @property
+    def preprocess_(self) -> Any:
+        """The fitted transformer that turns features into numbers, or None."""
+        check_is_fitted(self, "net_")
+        return self._preprocess
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether there is a trained net."""

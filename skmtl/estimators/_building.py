@@ -193,7 +193,7 @@ def resolve_trunk(estimator: Any) -> Trunk:
             f"`trunk = {trunk!r}` has parameters of its own, so `{name} = {value!r}` would have no "
             f"effect. {remedy}, or search over `trunk__...`."
         )
-    return resolve(trunk, Trunk, "trunk", **changed)
+    return resolve(trunk, Trunk, "trunk", **flat)
 
 
 def _wrapped(trunk: Any) -> Any:

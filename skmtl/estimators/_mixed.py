@@ -40,8 +40,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         :mod:`skmtl.weighting`.  None: all 1.
     trunk : str, Trunk, type or function, default="mlp"
         What maps features to the representation: ``"mlp"``, ``"resnet"``, ``"tabm"``,
-        ``"cnn"``, an object of :mod:`skmtl.trunks`, which has parameters of its own in place of
-        the next three, or what makes a ``torch.nn.Module`` of your own.
+        ``"cnn"``, which take those of the next three parameters that they have; an object of
+        :mod:`skmtl.trunks`, which has its own in place of them; or what makes a
+        ``torch.nn.Module`` of your own.
     hidden_layer_sizes : tuple of int, default=(128, 128)
         Width of each hidden layer of the trunk.  Empty: a linear model.
     activation : str or type, default="relu"
@@ -116,6 +117,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         Their names, if X had names.
     sharing_ : Sharing
         The sharing scheme with what was chosen in `fit`, such as the groups of tasks.
+    preprocess_ : transformer or None
+        What `preprocess` stands for, fitted.
     net_ : TaskNet
         The skorch net: ``net_.module_`` is the torch module.
     history_ : pandas.DataFrame

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+
+from skmtl._frames import frame_to_pandas, is_frame, is_series, series_to_pandas
 
 #: Rule in words, and the rule itself, by parameter.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -73,7 +79,7 @@ _BUILT_FROM = (
 )
 
 
-def built_from(estimator: Any) -> dict[str, str]:
+def built_from(estimator: Any) -> dict[str, tuple[str, str]]:
     """Note the parameters that a net is built from.
 
     Parameters
@@ -83,22 +89,22 @@ def built_from(estimator: Any) -> dict[str, str]:
 
     Returns
     -------
-    dict of str to str
-        Their reprs by name.
+    dict of str to (str, str)
+        By name: the repr, for messages, and a text that tells any two values apart, with a
+        digest of each array.
     """
-    # Without addresses, which differ after unpickling.
-    texts = {name: repr(getattr(estimator, name)) for name in _BUILT_FROM}
-    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()}
+    values = {name: getattr(estimator, name) for name in _BUILT_FROM}
+    return {name: (_repr(value), _contents(value)) for name, value in values.items()}
 
 
-def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
+def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
     """Check that a fitted net can go on with the estimator's parameters.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
-    before : dict of str to str
+    before : dict of str to (str, str)
         From :func:`built_from`, when the net was built.
 
     Raises
@@ -106,13 +112,50 @@ def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
     ValueError
         If one has changed.
     """
-    for name, now in built_from(estimator).items():
-        if now != before[name]:
+    for name, (now, contents) in built_from(estimator).items():
+        then, contents_then = before[name]
+        if contents != contents_then:
+            alike = ", with other values in what the repr leaves out" if now == then else ""
             raise ValueError(
                 f"`warm_start` and `partial_fit` go on with the fitted net, which was built with "
-                f"`{name} = {before[name]}`. Found `{name} = {now}`. Set it back, or fit anew with "
+                f"`{name} = {then}`. Found `{name} = {now}`{alike}. Set it back, or fit anew with "
                 "`warm_start=False`. (`lr`, epochs and early stopping may change.)"
             )
+
+
+def _repr(value: Any) -> str:
+    # Without addresses, which differ after unpickling.
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _contents(value: Any) -> str:
+    """Return a text that tells any two values apart: reprs cut arrays, frames and lists."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    parts: list[Any]
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        parts = [value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()]
+    elif isinstance(value, np.ndarray):
+        parts = [value.shape, value.ravel().tolist()]
+    elif isinstance(value, BaseEstimator):
+        parts = list(value.get_params(deep=False).items())
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, Mapping):
+        parts = list(value.items())
+    elif isinstance(value, set | frozenset):
+        parts = sorted(value, key=_contents)
+    elif isinstance(value, list | tuple):
+        parts = list(value)
+    elif is_frame(value):
+        frame = frame_to_pandas(value)
+        columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
+        parts = [list(frame.index), list(frame.columns), columns]
+    elif is_series(value):
+        parts = [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
+    else:
+        return _repr(value)
+    return f"{type(value).__qualname__}({', '.join(map(_contents, parts))})"
 
 
 def check_kinds(estimator: Any) -> None:

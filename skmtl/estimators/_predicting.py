@@ -10,7 +10,7 @@ from scipy import sparse
 
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.tasks import TaskOutput
-from skmtl.training import EVALUATION_ROWS, torch_threads
+from skmtl.training import torch_threads
 
 
 def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
@@ -31,7 +31,9 @@ def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
     layout = estimator.net_.criterion_.layout
     by_user: dict[int, TaskOutput] = {}
     with torch_threads(estimator.n_threads):
-        z = estimator.net_.module_.evaluate(_chunks(encode_features(estimator._preprocess, X)))
+        network = estimator.net_.module_
+        encoded = encode_features(estimator._preprocess, X)
+        z = network.evaluate(_chunks(encoded, network.evaluation_rows))
         for group in layout.groups:
             # Mean over members, then (task, sample, output or class).
             linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
@@ -71,8 +73,8 @@ def _output(estimator: Any, position: int, columns: slice, values: np.ndarray) -
     return TaskOutput(task, np.ascontiguousarray(values))
 
 
-def _chunks(X: Any) -> Iterator[Any]:
-    """Cut rows into dense pieces that fit a core's cache."""
-    for start in range(0, X.shape[0], EVALUATION_ROWS):
-        chunk = X[start : start + EVALUATION_ROWS]
+def _chunks(X: Any, n_rows: int) -> Iterator[Any]:
+    """Cut rows into dense pieces."""
+    for start in range(0, X.shape[0], n_rows):
+        chunk = X[start : start + n_rows]
         yield chunk.toarray() if sparse.issparse(chunk) else chunk

@@ -153,7 +153,7 @@ def _inputs(preprocess: Any, train: Rows) -> Inputs:
     return Inputs(
         tuple(one.shape[1:]),
         getattr(preprocess, "number_columns_", None),
-        getattr(preprocess, "category_columns_", ()),
+        getattr(preprocess, "category_columns_", None),
         sample,
     )
 

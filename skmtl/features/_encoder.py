@@ -21,10 +21,10 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
 
     Numbers, durations and dates (as elapsed days and the phase in the year, week and day)
     are standardised, booleans and other columns of 0 and 1 stay as they are, missing numbers
-    become the mean and get an indicator column, strings and categories are one-hot encoded with a column for missing cells.
-    Categories that were not seen in `fit`, and missing cells in columns that had none, do
-    not fail: the former become the infrequent category or all zeros, the latter the mean.
-    A column without any number in `fit` is ignored.
+    become the mean and get an indicator column, strings and categories are one-hot encoded
+    with a column for missing cells.  Categories that were not seen in `fit`, and missing cells
+    in columns that had none, do not fail: the former become the infrequent category or all
+    zeros, the latter the mean.  A column without any number in `fit` is ignored.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         if self._is_sparse:
             self.scaler_ = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
             self.n_features_out_ = X.shape[1]
-            self.number_columns_ = tuple(range(X.shape[1]))
+            other = np.unique(X.indices[X.data != 1])  # columns of 0 and 1 are flags
+            self.number_columns_ = tuple(other.tolist())
             return self
         self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
         numbers, words = _split(X, self._kinds)
@@ -140,6 +141,37 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             parts.append(self.categories_.transform(words))
         return np.concatenate(parts, axis=1)
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the encoded columns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; the names are those of X, or ``x0``, ``x1``, ... where X had none.
+
+        Returns
+        -------
+        ndarray of str of shape (n_encoded,)
+            The column's name, followed by ``_days``, ``_year_sin``, ... for dates,
+            ``_missing`` for indicators, and by the category.
+        """
+        check_is_fitted(self)
+        generic = [f"x{i}" for i in range(self.n_features_in_)]
+        given = [str(name) for name in getattr(self, "feature_names_in_", generic)]
+        kinds = self._kinds if not self._is_sparse and self._kinds else ["number"] * len(given)
+        numbers, words = [], []
+        for name, kind in zip(given, kinds, strict=True):
+            if kind == "word":
+                words.append(name)
+            else:
+                parts = _DATE_PARTS.get(kind, ("",))
+                numbers += [f"{name}_{part}" if part else name for part in parts]
+        if not self._is_sparse:
+            numbers += [f"{numbers[i]}_missing" for i in self.missing_columns_]
+        if words:
+            numbers += self.categories_.get_feature_names_out(words).tolist()
+        return np.asarray(numbers, dtype=object)
+
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether `fit` has been called."""
         return hasattr(self, "n_features_out_")
@@ -186,6 +218,13 @@ _HELD = {
     "decimal": "number",
     **dict.fromkeys(("date", "datetime", "datetime64", "period"), "date"),
     **dict.fromkeys(("timedelta", "timedelta64"), "duration"),
+}
+
+
+#: What a date or a duration becomes.
+_DATE_PARTS = {
+    "date": ("days", *(f"{span}_{f}" for span in ("year", "week", "day") for f in ("sin", "cos"))),
+    "duration": ("days",),
 }
 
 

@@ -114,5 +114,8 @@ def _rows_of(group: HeadGroup, h: Tensor, weight: Tensor, bias: Tensor) -> Tenso
     # (member, task, feature, output) and (member, task, 1, output)
     weight = weight.unflatten(-1, shape).transpose(1, 2)
     bias = bias.unflatten(-1, shape).transpose(1, 2)
-    z = torch.matmul(h, weight) + bias
+    if group.width == 1 and h.is_contiguous():  # a product with one column is slow
+        z = (h * weight.mT).sum(-1, keepdim=True) + bias
+    else:
+        z = torch.matmul(h, weight) + bias
     return z.transpose(1, 2).flatten(2)  # (member, sample, task and output)

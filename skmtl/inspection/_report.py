@@ -16,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmtl._strategy import did_you_mean
 from skmtl.inspection._inner import fitted_encoder, inner_net
+from skmtl.inspection._own import own_estimator, with_tasks
 from skmtl.inspection._paired import corrected_t_test, holm
 from skmtl.inspection._plots import plot_sharing_report
 from skmtl.metrics import TaskScoring
@@ -98,8 +99,10 @@ def sharing_report(
 
     The question to ask before any choice of sharing scheme.  A task's own net is a separate
     fit of a clone of `estimator` with the same parameters, but ``sharing="hard"`` (there is
-    nothing to share) and no ``loss_weights``, on the rows that have its label, with its own
-    early stopping; the shared net is `estimator` itself.  Both are scored on the same test
+    nothing to share), no ``loss_weights`` and no penalty
+    :class:`~skmtl.penalties.TaskRelations`, on the rows that have its label, with its own early
+    stopping; the shared net is `estimator` itself.  A search leaves out for it what it goes
+    through of these, such as ``sharing__n_experts``.  Both are scored on the same test
     rows.  Gains are tested by the corrected resampled t-test and the p-values corrected by
     Holm's method, so that among many tasks none looks significant by chance.
 
@@ -248,32 +251,15 @@ def _models(
 ) -> list[tuple[str, Any, list[Any], dict[str, Any]]]:
     """Return what to fit in each fold: model, estimator, columns of y, metric by task."""
     columns = [column for task in tasks for column in task.columns]
-    models = [("shared", _with_tasks(estimator, tasks), columns, metrics)]
+    models = [("shared", with_tasks(estimator, tasks), columns, metrics)]
     if baseline is not None:
-        return [*models, ("own", _with_tasks(baseline, tasks), columns, metrics)]
+        return [*models, ("own", with_tasks(baseline, tasks), columns, metrics)]
     return models + [
-        ("own", _alone(estimator, task, len(tasks)), list(task.columns), {task.name: metric})
+        ("own", own_estimator(estimator, task, len(tasks)), list(task.columns), {task.name: metric})
         for task in tasks
         for metric in [metrics.get(task.name)]
         if metric is not None
     ]
-
-
-def _with_tasks(estimator: Any, tasks: Sequence[Task]) -> Any:
-    estimator = clone(estimator)
-    inner_net(estimator)[0].set_params(tasks=list(tasks))
-    return estimator
-
-
-def _alone(estimator: Any, task: Task, n_tasks: int) -> Any:
-    """Return a clone that learns one task by itself."""
-    estimator = _with_tasks(estimator, [task])
-    net, _ = inner_net(estimator)
-    by_class = net.class_weight
-    if isinstance(by_class, Mapping) and n_tasks > 1:  # of the tasks, else of the classes
-        by_class = {name: weight for name, weight in by_class.items() if name == task.name} or None
-    net.set_params(sharing="hard", loss_weights=None, class_weight=by_class)
-    return estimator
 
 
 def _fit_and_score(

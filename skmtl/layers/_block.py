@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,28 @@ from torch import Tensor, nn
 from skmtl.layers._linear import StackedLinear
 from skmtl.layers._seeds import Seeds
 
-#: Last part of the names of parameters that are no weights of a product: penalties and weight
-#: decay leave them alone.
+#: How the names of parameters end that are no weights of a product: penalties and weight decay
+#: leave them alone.
 UNWEIGHTED = ("bias", "scale", "frequencies")
+
+#: The number of the copy in the name of a parameter of a user's module.
+COPY_OF_MODULE = re.compile(r"\bcopies\.(\d+)\.")
+
+
+def is_weight(name: str) -> bool:
+    """Tell whether a parameter is a weight of a product.
+
+    Parameters
+    ----------
+    name : str
+        Its name in a module.
+
+    Returns
+    -------
+    bool
+        False for intercepts, scales and frequencies.
+    """
+    return not name.endswith(UNWEIGHTED)
 
 
 @dataclass(frozen=True)
@@ -27,15 +47,16 @@ class Inputs:
         Shape of one sample.
     numbers : tuple of int, default=None
         Columns of a table that hold numbers, as against flags and categories; None: all.
-    categories : tuple of (int, int), default=()
-        First column and the column after the last of each one-hot encoded category.
+    categories : tuple of (int, int) or None, default=()
+        First column and the column after the last of each one-hot encoded category; None:
+        not known.
     sample : callable, default=None
         Returns some thousand training rows, an ndarray of shape (n, n_features).
     """
 
     shape: tuple[int, ...]
     numbers: tuple[int, ...] | None = None
-    categories: tuple[tuple[int, int], ...] = ()
+    categories: tuple[tuple[int, int], ...] | None = ()
     sample: Callable[[], np.ndarray] | None = None
 
     @property

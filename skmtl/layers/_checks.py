@@ -1,11 +1,15 @@
-"""Checks on the numbers that describe a layer."""
+"""Checks on the numbers, flags and words that describe a layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+
+from skmtl._strategy import did_you_mean
 
 
 def check_sizes(sizes: Any, parameter: str) -> tuple[int, ...]:
@@ -97,8 +101,10 @@ def check_whole(value: Any, parameter: str, least: int = 1) -> int:
     return int(value)
 
 
-def check_number(value: Any, parameter: str, *, most: float = math.inf) -> float:
-    """Check a finite number of at least 0.
+def check_number(
+    value: Any, parameter: str, *, most: float = math.inf, above: bool = False
+) -> float:
+    """Check a finite number of at least 0, or above 0.
 
     Parameters
     ----------
@@ -108,6 +114,8 @@ def check_number(value: Any, parameter: str, *, most: float = math.inf) -> float
         Name of the parameter, for messages.
     most : float, default=inf
         The largest number allowed.
+    above : bool, default=False
+        Whether 0 itself is refused.
 
     Returns
     -------
@@ -120,10 +128,69 @@ def check_number(value: Any, parameter: str, *, most: float = math.inf) -> float
         If it is not such a number.
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= float(value) <= most:
+    valid = is_number and math.isfinite(value) and 0 <= float(value) <= most
+    if not valid or (above and value == 0):
+        lower = "above 0" if above else "of at least 0"
         upper = "" if math.isinf(most) else f" and at most {most:g}"
         raise ValueError(
-            f"Parameter `{parameter}` must be a finite number of at least 0{upper}. "
+            f"Parameter `{parameter}` must be a finite number {lower}{upper}. "
             f"Found `{parameter} = {value!r}`."
         )
     return float(value)
+
+
+def check_flag(value: Any, parameter: str) -> bool:
+    """Check a flag.
+
+    Parameters
+    ----------
+    value : bool
+        Of Python or numpy.
+    parameter : str
+        Name of the parameter, for messages.
+
+    Returns
+    -------
+    bool
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(
+            f"Parameter `{parameter}` must be True or False. Found `{parameter} = {value!r}`."
+        )
+    return bool(value)
+
+
+def check_choice(value: Any, parameter: str, choices: Sequence[str]) -> str:
+    """Check a word.
+
+    Parameters
+    ----------
+    value : str
+        One of `choices`.
+    parameter : str
+        Name of the parameter, for messages.
+    choices : sequence of str
+        The words allowed.
+
+    Returns
+    -------
+    str
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is no such word.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"Parameter `{parameter}` must be one of {list(choices)}. "
+            f"Found `{parameter} = {value!r}`.{did_you_mean(value, choices)}"
+        )
+    return value

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from skmtl._strategy import Strategy, did_you_mean, resolve
-from skmtl.layers import check_number
+from skmtl._strategy import Strategy, resolve
+from skmtl.layers import check_choice, check_number
 
 #: Parts of the network that a penalty may name.
 PARTS = ("all", "input", "trunk", "sharing", "heads")
@@ -30,9 +30,12 @@ class Penalty(Strategy):
         to it, or the heads.
     parts : tuple of str
         Parts that make sense.
+    relates_tasks : bool
+        Whether the term is about pairs of tasks, so that a task alone has none.
     """
 
     parts: ClassVar[tuple[str, ...]] = PARTS
+    relates_tasks: ClassVar[bool] = False
     strength: float
     part: str
 
@@ -62,11 +65,7 @@ class Penalty(Strategy):
             If the strength is negative or not finite, or the part unknown.
         """
         check_number(self.strength, "strength")
-        if self.part not in self.parts:
-            raise ValueError(
-                f"Parameter `part` of a penalty must be one of {list(self.parts)}. "
-                f"Found `part = {self.part!r}`.{did_you_mean(self.part, self.parts)}"
-            )
+        check_choice(self.part, "part", self.parts)
 
 
 class PenaltyModule(nn.Module):

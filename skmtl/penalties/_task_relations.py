@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
+from skmtl._frames import frame_to_pandas, is_frame
 from skmtl._strategy import did_you_mean
-from skmtl.layers import trace_norm
+from skmtl.layers import check_choice, trace_norm
 from skmtl.penalties._base import Penalty, PenaltyModule
 
 FORMS = ("smoothness", "product")
@@ -29,7 +32,8 @@ class TaskRelations(Penalty):
     ----------
     relations : "learned", frame, array or mapping, default="learned"
         r_st, at least 0 and symmetric: a frame with task names on both axes (those it does not
-        name have none), an array in the order of the tasks, or a mapping from pairs of names.
+        name have none; rows of polars, which have no names, in the order of its columns), an
+        array in the order of the tasks, or a mapping from pairs of names, each given once.
         Learned relations are read from a fitted estimator by
         :func:`skmtl.inspection.task_relations`.
     form : {"smoothness", "product"}, default="smoothness"
@@ -42,6 +46,7 @@ class TaskRelations(Penalty):
     Notes
     -----
     A task without a label in a batch has no part in the product there.
+    :func:`skmtl.inspection.sharing_report` leaves this penalty out of a task's own net.
 
     References
     ----------
@@ -59,6 +64,7 @@ class TaskRelations(Penalty):
 
     alias = "task_relations"
     parts: ClassVar[tuple[str, ...]] = ("heads",)
+    relates_tasks = True
 
     def __init__(
         self,
@@ -81,14 +87,11 @@ class TaskRelations(Penalty):
     def check(self) -> None:
         """Check the parameters that do not depend on the tasks."""
         super().check()
-        if self.form not in FORMS:
-            raise ValueError(
-                f"Parameter `form` must be one of {list(FORMS)}. Found `form = {self.form!r}`."
-            )
+        check_choice(self.form, "form", FORMS)
         if isinstance(self.relations, str) and self.relations != "learned":
             raise ValueError(
                 "Parameter `relations` must be 'learned', a frame, an array or a mapping. Found "
-                f"`relations = {self.relations!r}`."
+                f"`relations = {self.relations!r}`.{did_you_mean(self.relations, ['learned'])}"
             )
         if isinstance(self.relations, str) and self.form == "product":
             raise ValueError("`form = 'product'` needs given relations. Found 'learned'.")
@@ -109,32 +112,92 @@ class TaskRelations(Penalty):
 def _matrix(relations: Any, names: list[str]) -> np.ndarray:
     """Return the relations in the user's order of tasks, checked."""
     if isinstance(relations, Mapping):
-        matrix = np.zeros((len(names), len(names)))
-        for (first, second), r in relations.items():
-            i, j = _position(first, names), _position(second, names)
-            matrix[i, j] = matrix[j, i] = r
-    elif hasattr(relations, "columns"):
-        frame = relations.loc[list(relations.columns), list(relations.columns)]
-        places = [_position(name, names) for name in frame.columns]
-        matrix = np.zeros((len(names), len(names)))
-        matrix[np.ix_(places, places)] = frame.to_numpy(dtype=np.float64)
+        matrix = _of_pairs(relations, names)
+    elif is_frame(relations):
+        matrix = _of_frame(relations, names)
     else:
-        matrix = np.array(relations, dtype=np.float64)
+        matrix = _numbers(relations)
         if matrix.shape != (len(names), len(names)):
             raise ValueError(
                 f"`relations` must be of shape {(len(names), len(names))}, a row and a column for "
                 f"each of the tasks {names}. Found shape {matrix.shape}."
             )
     np.fill_diagonal(matrix, 0.0)
-    wrong = np.argwhere(~np.isfinite(matrix) | (matrix < 0) | ~np.isclose(matrix, matrix.T))
-    if len(wrong):
-        i, j = (int(place) for place in wrong[0])
-        raise ValueError(
-            "`relations` must be finite, at least 0 and symmetric. Found "
-            f"{matrix[i, j]:g} for tasks {names[i]!r} and {names[j]!r}, and {matrix[j, i]:g} for "
-            "them the other way round."
-        )
+    for rule, is_wrong in (
+        ("finite", ~np.isfinite(matrix)),
+        ("at least 0 (0: no relation)", matrix < 0),
+        ("symmetric", ~np.isclose(matrix, matrix.T)),
+    ):
+        if is_wrong.any():
+            i, j = (int(place) for place in np.argwhere(is_wrong)[0])
+            other = f", and {matrix[j, i]:g} the other way round" if rule == "symmetric" else ""
+            raise ValueError(
+                f"`relations` must be {rule}. Found {matrix[i, j]:g} for tasks {names[i]!r} and "
+                f"{names[j]!r}{other}."
+            )
     return matrix
+
+
+def _of_pairs(relations: Mapping[Any, Any], names: list[str]) -> np.ndarray:
+    """Return the matrix of a mapping from pairs of tasks."""
+    matrix = np.zeros((len(names), len(names)))
+    seen: set[frozenset[int]] = set()
+    for pair, r in relations.items():
+        listed = list(pair) if isinstance(pair, tuple | frozenset) else []
+        if len(listed) != 2 or listed[0] == listed[1]:
+            raise ValueError(
+                "A mapping of `relations` must have pairs of two different tasks as keys, such as "
+                f"('a', 'b'). Found the key {pair!r}."
+            )
+        if not isinstance(r, Real):
+            raise ValueError(f"`relations` must hold numbers. Found {r!r} for {pair!r}.")
+        i, j = (_position(name, names) for name in listed)
+        if frozenset((i, j)) in seen and matrix[i, j] != r:
+            raise ValueError(
+                f"`relations` must be symmetric. Found {r:g} for {pair!r}, and {matrix[i, j]:g} "
+                "the other way round. Give each pair once."
+            )
+        seen.add(frozenset((i, j)))
+        matrix[i, j] = matrix[j, i] = float(r)
+    return matrix
+
+
+def _of_frame(relations: Any, names: list[str]) -> np.ndarray:
+    """Return the matrix of a frame with task names on both axes."""
+    frame = frame_to_pandas(relations)
+    if frame is not relations and len(frame) == len(frame.columns):
+        frame.index = frame.columns  # rows have names in pandas alone
+    for axis, found in (("columns", frame.columns), ("rows", frame.index)):
+        if not found.is_unique:
+            raise ValueError(
+                "A frame of `relations` must have each task once. Found "
+                f"{found[found.duplicated()][0]!r} more than once among its {axis}."
+            )
+    if set(frame.index) != set(frame.columns):
+        raise ValueError(
+            "A frame of `relations` must have the same tasks as rows and as columns. Found the "
+            f"rows {list(frame.index)} and the columns {list(frame.columns)}. Set the index of a "
+            "pandas frame to the names of the tasks."
+        )
+    places = [_position(name, names) for name in frame.columns]
+    matrix = np.zeros((len(names), len(names)))
+    matrix[np.ix_(places, places)] = _numbers(frame.loc[frame.columns])
+    return matrix
+
+
+def _numbers(relations: Any) -> np.ndarray:
+    """Return a copy as an array of float64."""
+    try:
+        found = np.asarray(relations)
+        if found.dtype.kind not in "biufO":
+            raise TypeError(f"its cells are of type {found.dtype}")
+        return np.array(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        reason = "call its `toarray()`" if sparse.issparse(relations) else str(error)
+        raise ValueError(
+            "`relations` must be a dense table of numbers. Found a "
+            f"{type(relations).__name__}: {reason}."
+        ) from error
 
 
 def _position(name: Any, names: list[str]) -> int:

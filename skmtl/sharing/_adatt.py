@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from skmtl.layers import Block, Inputs, Seeds, Stack, check_whole
 from skmtl.sharing._base import Body, Sharing
-from skmtl.sharing._gate import Gate, levels, mix
+from skmtl.sharing._gate import Gate, mix
 from skmtl.sharing._hard import HardBody
+from skmtl.sharing._levels import levels
 
 
 class AdaTT(Sharing):
@@ -95,7 +96,8 @@ class _AdaTTBody(Body):
         for experts, gate, native in zip(
             self.trunk, self.gates, self.native.unbind(1), strict=True
         ):
-            read = x if own_input is x else own_input.repeat_interleave(n_own, 0)
+            repeats = own_input is not x and n_own > 1
+            read = own_input.repeat_interleave(n_own, 0) if repeats else own_input
             own = experts(read).unflatten(0, (n_members, n_tasks, n_own))
             fused = mix(gate(own_input), own.flatten(1, 2))  # (member, task, sample, ...)
             direct = torch.matmul(native.unsqueeze(2), own.flatten(3)).squeeze(2)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from skmtl.layers import Block, Inputs, Seeds, StackedLinear, check_whole
 from skmtl.sharing._base import Body, Sharing
-from skmtl.sharing._gate import for_copies
 from skmtl.sharing._hard import HardBody
+from skmtl.sharing._levels import for_copies
 
 
 class Attention(Sharing):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
+from skmtl._frames import is_frame, is_series
 from skmtl._strategy import did_you_mean
-from skmtl.layers import Inputs, Seeds
+from skmtl.layers import Inputs, Seeds, check_choice, check_flag
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._chain_bodies import FeatureChainBody, OutputChainBody
 from skmtl.sharing._hard import HardBody
 
 PASSES = ("outputs", "features")
+
+_RULE = (
+    "Parameter `order` must be 'auto', task names in a list, or a mapping from a task to the tasks "
+    "that it reads."
+)
 
 
 class Chain(Sharing):
@@ -86,65 +93,75 @@ class Chain(Sharing):
         if not isinstance(self.order, str):
             return self
         if self.order != "auto":
-            raise ValueError(
-                "Parameter `order` must be 'auto', task names, or a mapping from a task to the "
-                f"tasks that it reads. Found `order = {self.order!r}`."
-            )
+            hint = did_you_mean(self.order, ["auto"])
+            raise ValueError(f"{_RULE} Found `order = {self.order!r}`.{hint}")
         ends = np.cumsum([task.n_columns for task in tasks]).tolist()
         counts = {
             task.name: int(mask[:, end - task.n_columns : end].any(axis=1).sum())
             for task, end in zip(tasks, ends, strict=True)
         }
         order = sorted(counts, key=lambda name: -counts[name])  # stable
-        return Chain(order, self.passes, self.teacher_forcing)
+        return clone(self).set_params(order=order)
 
     def build(
         self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
     ) -> Body:
         """Build the trunk and the links between tasks."""
-        if self.passes not in PASSES:
-            raise ValueError(
-                f"Parameter `passes` must be one of {list(PASSES)}. Found "
-                f"`passes = {self.passes!r}`."
-            )
+        passes = check_choice(self.passes, "passes", PASSES)
+        teacher_forcing = check_flag(self.teacher_forcing, "teacher_forcing")
         reads = _adjacency(self.order, layout.names)
         stack = trunk.build(inputs, n_members, seeds)
         if not reads.any():
             return HardBody(stack)
         depths = _depths(reads, layout.names)
-        if self.passes == "features":
+        if passes == "features":
             return FeatureChainBody(stack, reads, depths)
         links = n_members * trunk.n_submodels
-        return OutputChainBody(stack, layout, links, reads, depths, bool(self.teacher_forcing))
+        return OutputChainBody(stack, layout, links, reads, depths, teacher_forcing)
 
 
 def _adjacency(order: Any, names: Sequence[str]) -> np.ndarray:
     """Return which task (column) reads which (row), shape (task, task), bool."""
     if isinstance(order, str):
         raise ValueError("`order = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
-    if not isinstance(order, Iterable):
-        raise ValueError(
-            "Parameter `order` must be 'auto', task names, or a mapping from a task to the tasks "
-            f"that it reads. Found `order = {order!r}`."
-        )
-    if isinstance(order, Mapping):
-        parents = {t: [r] if isinstance(r, str) else list(r) for t, r in order.items()}
-    else:
-        listed = list(order)
-        parents = {task: listed[:i] for i, task in enumerate(listed)}
-        doubled = [task for task in listed if listed.count(task) > 1]
-        if doubled:
-            raise ValueError(f"`order` must name each task once. Found {doubled[0]!r} twice.")
     reads = np.zeros((len(names), len(names)), dtype=bool)
-    for task, read in parents.items():
+    for task, read in _parents(order):
         for name in (task, *read):
-            if name not in names:
+            if not isinstance(name, str) or name not in names:
                 raise ValueError(
                     f"`order` names {name!r}, which is no task. The tasks are {list(names)}."
                     f"{did_you_mean(name, names)}"
                 )
         reads[[list(names).index(name) for name in read], list(names).index(task)] = True
     return reads
+
+
+def _parents(order: Any) -> list[tuple[Any, list[Any]]]:
+    """Return the tasks, each with those that it reads."""
+    if isinstance(order, Mapping):
+        parents = []
+        for task, read in order.items():
+            if not isinstance(read, Collection) or isinstance(read, bytes | Mapping):
+                raise ValueError(
+                    "A mapping of `order` must lead from a task to the names of the tasks that it "
+                    f"reads, `[]` for none. Found {read!r} for {task!r}."
+                )
+            parents.append((task, [read] if isinstance(read, str) else list(read)))
+        return parents
+    if is_frame(order) or is_series(order):
+        raise ValueError(
+            f"{_RULE} Found a {type(order).__name__}, in which it is not clear who reads whom. "
+            "Give the names as a list, or a mapping."
+        )
+    if isinstance(order, set | frozenset):
+        raise ValueError(f"{_RULE} Found `order = {order!r}`, a set, which has no order.")
+    if not isinstance(order, Collection) or getattr(order, "ndim", 1) == 0:
+        raise ValueError(f"{_RULE} Found `order = {order!r}`.")
+    listed = list(order)
+    doubled = [task for task in listed if isinstance(task, str) and listed.count(task) > 1]
+    if doubled:
+        raise ValueError(f"`order` must name each task once. Found {doubled[0]!r} twice.")
+    return [(task, listed[:i]) for i, task in enumerate(listed)]
 
 
 def _depths(reads: np.ndarray, names: Sequence[str]) -> np.ndarray:

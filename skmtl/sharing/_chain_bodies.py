@@ -33,6 +33,8 @@ class OutputChainBody(Body):
     """
 
     is_read: Tensor
+    order: Tensor
+    place: Tensor
 
     def __init__(
         self,
@@ -54,8 +56,10 @@ class OutputChainBody(Body):
         )
         # (member, row that is read, row that reads); at 0 the network starts as hard sharing.
         self.by_row = nn.Parameter(torch.zeros(n_members, layout.n_rows, layout.n_rows))
-        # The tasks of each depth by group, with their rows.
-        self.steps = [_tasks_by_group(layout, depths == d) for d in range(depths.max() + 1)]
+        # The rows by depth, in which the tasks of one depth and group are a slice.
+        self.steps, order = _steps(layout, depths)
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("place", order.argsort(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the trunk."""
@@ -67,11 +71,11 @@ class OutputChainBody(Body):
         if targets is None or not self.training or not self.teacher_forcing:
             return self._in_turn(z, links, None, None)[0]
         y = torch.cat([y.flatten(0, 1) for y in targets.y])  # (row, sample)
+        if _is_complete(targets):
+            return z + links @ y
         labelled = torch.cat(
             [(w > 0).expand_as(y).flatten(0, 1) for w, y in zip(targets.w, targets.y, strict=True)]
         )
-        if bool(labelled.all()):
-            return z + links @ y
         with torch.no_grad():  # what stands for a label is no output to be trained
             read = self._in_turn(z, links, y, labelled)[1]
         return z + links @ read
@@ -79,15 +83,19 @@ class OutputChainBody(Body):
     def _in_turn(
         self, z: Tensor, links: Tensor, y: Tensor | None, labelled: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Compute outputs depth by depth, and what is read of them, in the order of the rows."""
+        """Compute outputs depth by depth, and what is read of them."""
+        z = z.index_select(1, self.order)
+        links = links.index_select(1, self.order).index_select(2, self.order)
+        if y is not None and labelled is not None:
+            y, labelled = y.index_select(0, self.order), labelled.index_select(0, self.order)
         outputs, read = [], []
-        order: list[Tensor] = []
         known = z.new_empty(len(z), 0, z.shape[-1])
         for step in self.steps:
+            start = known.shape[1]
             for group, rows in step:
                 own = z[:, rows]
-                if order:
-                    own = own + links[:, rows][:, :, torch.cat(order)] @ known
+                if start:
+                    own = own + links[:, rows, :start] @ known
                 outputs.append(own)
                 linked = group.head.link(own.unflatten(1, (-1, group.width)))
                 # Of two probabilities the last says all.
@@ -96,21 +104,33 @@ class OutputChainBody(Body):
                     passed = torch.where(labelled[rows], y[rows], passed)
                 read.append(passed)
             # Tasks of one depth do not read one another.
-            order += [rows for _, rows in step]
             known = torch.cat(read, dim=1)
-        place = torch.cat(order).argsort()
-        return torch.cat(outputs, dim=1)[:, place], known[:, place]
+        mixed = torch.cat(outputs, dim=1).index_select(1, self.place)
+        return mixed, known.index_select(1, self.place)
 
 
-def _tasks_by_group(layout: Any, chosen: np.ndarray) -> list[tuple[Any, Tensor]]:
-    """List the groups of heads that have chosen tasks, with the output rows of these."""
-    found = []
-    for group in layout.groups:
-        tasks = np.flatnonzero(chosen[group.tasks])
-        if len(tasks):
-            rows = tasks[:, None] * group.width + np.arange(group.width)
-            found.append((group, torch.as_tensor(group.rows.start + rows.ravel())))
-    return found
+def _is_complete(targets: Any) -> bool:
+    """Tell whether all labels are there, as far as that is known without a look at a GPU."""
+    n_samples = targets.y[0].shape[-1]
+    if n_samples > 1 and all(w.shape[-1] == 1 for w in targets.w):
+        return True  # one weight stands for all samples
+    return targets.present.device.type == "cpu" and all(bool((w > 0).all()) for w in targets.w)
+
+
+def _steps(layout: Any, depths: np.ndarray) -> tuple[list[list[tuple[Any, slice]]], Tensor]:
+    """List the groups of heads of each depth with their slice of the rows, and the rows' order."""
+    steps: list[list[tuple[Any, slice]]] = []
+    order: list[int] = []
+    for depth in range(depths.max() + 1):
+        step = []
+        for group in layout.groups:
+            tasks = np.flatnonzero(depths[group.tasks] == depth)
+            if len(tasks):
+                rows = group.rows.start + (tasks[:, None] * group.width + np.arange(group.width))
+                step.append((group, slice(len(order), len(order) + rows.size)))
+                order += rows.ravel().tolist()
+        steps.append(step)
+    return steps, torch.as_tensor(order)
 
 
 class FeatureChainBody(Body):

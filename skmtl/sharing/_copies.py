@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch import Tensor, nn
 
-#: The copy in the name of a parameter of a user's module.
-_COPY = re.compile(r"(^|\.)copies\.(\d+)\.")
+from skmtl.layers import COPY_OF_MODULE
 
 
 def stacked_parameters(trunk: nn.Module) -> dict[str, Tensor]:
@@ -26,8 +23,9 @@ def stacked_parameters(trunk: nn.Module) -> dict[str, Tensor]:
     """
     found: dict[str, list[Tensor]] = {}
     for name, parameter in trunk.named_parameters():
-        found.setdefault(_COPY.sub(r"\1copies.", name), []).append(parameter)
+        # The first number only: the module of the user's may have copies of its own.
+        found.setdefault(COPY_OF_MODULE.sub("copies.", name, count=1), []).append(parameter)
     return {
-        name: torch.stack(tensors) if ".copies." in f".{name}" else tensors[0]
+        name: torch.stack(tensors) if "copies." in name else tensors[0]
         for name, tensors in found.items()
     }

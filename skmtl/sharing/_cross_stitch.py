@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from skmtl.layers import Block, Inputs, Seeds, check_number
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._hard import HardBody
+from skmtl.sharing._levels import near_identity
 
 
 class CrossStitch(Sharing):
@@ -60,26 +61,6 @@ class CrossStitch(Sharing):
         if not blocks:
             return HardBody(trunk.build(inputs, n_members, seeds))
         return _CrossStitchBody(blocks, layout.n_tasks, n_members, self_weight, seeds)
-
-
-def near_identity(size: int, self_weight: float) -> Tensor:
-    """Return a matrix with `self_weight` on the diagonal whose rows sum to 1.
-
-    Parameters
-    ----------
-    size : int
-        Number of rows.
-    self_weight : float
-        In [0, 1]; 1 where there is one row.
-
-    Returns
-    -------
-    Tensor of shape (size, size)
-        The matrix.
-    """
-    others = (1 - self_weight) / max(size - 1, 1)
-    matrix = torch.full((size, size), others)
-    return matrix.fill_diagonal_(self_weight if size > 1 else 1.0)
 
 
 class _CrossStitchBody(Body):

@@ -78,8 +78,7 @@ class DSelectK(Sharing):
         n_experts = check_whole(self.n_experts, "n_experts")
         check_whole(self.n_selected, "n_selected")
         check_number(self.entropy, "entropy")
-        if check_number(self.step_width, "step_width") == 0:
-            raise ValueError("Parameter `step_width` must be above 0. Found `step_width = 0`.")
+        check_number(self.step_width, "step_width", above=True)
         if not trunk.blocks(inputs) or n_experts == 1:
             return HardBody(trunk.build(inputs, n_members, seeds))
         experts = trunk.build(inputs, n_members * n_experts, seeds)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from skmtl.layers import Block, Inputs, Seeds, Stack, check_whole
 from skmtl.sharing._base import Body
-from skmtl.sharing._gate import Gate, for_copies, levels, mix
+from skmtl.sharing._gate import Gate, mix
 from skmtl.sharing._hard import HardBody
+from skmtl.sharing._levels import for_copies, levels
 
 
 def extraction_body(
@@ -52,7 +53,11 @@ def extraction_body(
         If there is no expert, or there are more levels than blocks.
     """
     check_whole(n_shared_experts, "n_shared_experts", 0)
-    check_whole(n_task_experts, "n_task_experts", 0 if n_shared_experts else 1)
+    check_whole(n_task_experts, "n_task_experts", 0)
+    if not n_shared_experts and not n_task_experts:
+        raise ValueError(
+            "One of `n_shared_experts` and `n_task_experts` must be at least 1. Found 0 for both."
+        )
     if n_levels is not None:
         check_whole(n_levels, "n_levels")
     blocks = trunk.blocks(inputs)
@@ -108,7 +113,7 @@ class _ExtractionBody(Body):
             parts, outputs = [], []
             if n_own:
                 first = own_input is x
-                read = x if first else own_input.repeat_interleave(n_own, 0)
+                read = own_input if first or n_own == 1 else own_input.repeat_interleave(n_own, 0)
                 own = experts["own"](read).unflatten(0, (n_members, n_tasks, n_own))
                 outputs.append(own.flatten(1, 2))  # (member, task and expert, sample, ...)
                 parts.append(_mix_own(weights[:, :n_own], own))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmtl.layers import Block, Inputs, Seeds, StackedLinear
+from skmtl.layers import Inputs, Seeds, StackedLinear
+
+#: Up to so many products of a gate and an expert are faster one by one than as small matrices,
+#: and a softmax over so few experts is slow as the last axis (measured on a CPU, batches of 256).
+_FEW = 24
 
 
 class Gate(nn.Module):
@@ -30,7 +31,7 @@ class Gate(nn.Module):
     Shape
     -----
     - Input: (sample, ...), the same for all gates, or (member and gate, sample, ...)
-    - Output: (member, expert, gate, sample): a softmax over a short last axis is slow
+    - Output: (member, expert, gate, sample)
     """
 
     def __init__(
@@ -50,6 +51,9 @@ class Gate(nn.Module):
             n = x.shape[-1 - self.n_axes]
             return x.new_ones(self.n_members, 1, self.n_gates, n)
         rows = x.flatten(-self.n_axes)
+        if self.linear.weight.shape[-1] > _FEW:  # in the order in which `mix` multiplies
+            by_gate = torch.softmax(self.linear(rows), dim=-1)  # (member and gate, sample, expert)
+            return by_gate.unflatten(0, (self.n_members, self.n_gates)).permute(0, 3, 1, 2)
         weight, bias = (p.unflatten(0, (self.n_members, -1)) for p in self.linear.parameters())
         if rows.dim() == 2:
             by_expert = weight.permute(0, 3, 1, 2)  # (member, expert, gate, input)
@@ -76,61 +80,10 @@ def mix(weights: Tensor, experts: Tensor) -> Tensor:
         ``sum over experts of weight * expert``.
     """
     shape = experts.shape[3:]
+    n_experts, n_gates = weights.shape[1:3]
+    if n_experts * n_gates <= _FEW or 1 in {n_experts, n_gates}:
+        each = weights.reshape(*weights.shape, *[1] * len(shape)) * experts.unsqueeze(2)
+        return each.sum(1) if n_experts > 1 else each[:, 0]
     # A small product for each sample: (gate, expert) by (expert, feature).
     by_sample = torch.matmul(weights.permute(0, 3, 2, 1), experts.flatten(3).transpose(1, 2))
     return by_sample.transpose(1, 2).unflatten(-1, shape)
-
-
-def for_copies(h: Tensor, n_copies: int) -> Tensor:
-    """Give each member's representation to `n_copies` copies of the next block.
-
-    Parameters
-    ----------
-    h : Tensor of shape (member, sample, ...)
-        Representations.
-    n_copies : int
-        Copies in each member.
-
-    Returns
-    -------
-    Tensor of shape (member and copy, sample, ...), or (sample, ...) for a single member
-        A view where that is possible: copies of one input are faster without a copy of it.
-    """
-    if len(h) == 1:
-        return h[0]
-    return h.unsqueeze(1).expand(-1, n_copies, *h.shape[1:]).flatten(0, 1)
-
-
-def levels(
-    blocks: Sequence[Block], inputs: Inputs, n_levels: int | None
-) -> list[tuple[list[Block], Inputs]]:
-    """Split the blocks of a trunk into levels.
-
-    Parameters
-    ----------
-    blocks : sequence of Block
-        The trunk, with at least one block.
-    inputs : Inputs
-        What the first reads.
-    n_levels : int or None
-        Number of levels, of nearly equal numbers of blocks; None: one for each block.
-
-    Returns
-    -------
-    list of (list of Block, Inputs)
-        The blocks of each level and what the level reads.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer blocks than levels.
-    """
-    n_levels = len(blocks) if n_levels is None else n_levels
-    if n_levels > len(blocks):
-        raise ValueError(
-            f"Parameter `n_levels` can be at most the number of blocks of the trunk, {len(blocks)}"
-            f" here. Found `n_levels = {n_levels}`. Give the trunk more layers, or lower it."
-        )
-    parts = [list(part) for part in np.array_split(np.arange(len(blocks)), n_levels)]
-    reads = [inputs, *(Inputs(blocks[part[-1]].output_shape) for part in parts[:-1])]
-    return [([blocks[i] for i in part], read) for part, read in zip(parts, reads, strict=True)]

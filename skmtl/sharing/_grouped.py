@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
+from skmtl._frames import is_frame, is_series
 from skmtl._strategy import did_you_mean
 from skmtl.layers import Inputs, Seeds, Stack, check_whole
 from skmtl.sharing._base import Body, Sharing
 from skmtl.tasks import TaskWarning, group_tasks, label_affinity
+
+_RULE = (
+    "Parameter `groups` must be 'auto', a list with a list of task names for each group, or a "
+    "mapping from tasks to groups."
+)
 
 
 class Grouped(Sharing):
@@ -25,7 +33,8 @@ class Grouped(Sharing):
     Parameters
     ----------
     groups : "auto", sequence of sequences of str, or mapping, default="auto"
-        The tasks of each group by name, or the group of each task.  ``"auto"``: chosen in
+        The tasks of each group by name (in lists, tuples or sets: no order matters), or the
+        group of each task, as a mapping or a pandas Series.  ``"auto"``: chosen in
         `fit` by the correlation of labels on jointly labelled rows, as
         :func:`skmtl.inspection.group_tasks` does; what was chosen stands in the estimator's
         ``sharing_.groups``.  Pairs of tasks without such rows count as average ones, with a
@@ -63,18 +72,16 @@ class Grouped(Sharing):
         if not isinstance(self.groups, str):
             return self
         if self.groups != "auto":
-            raise ValueError(
-                "Parameter `groups` must be 'auto', lists of task names, or a mapping. Found "
-                f"`groups = {self.groups!r}`."
-            )
+            hint = did_you_mean(self.groups, ["auto"])
+            raise ValueError(f"{_RULE} Found `groups = {self.groups!r}`.{hint}")
         names = [task.name for task in tasks]
         n_groups = min(check_whole(self.n_groups, "n_groups"), len(names))
         if n_groups in {1, len(names)}:
             found = [names] if n_groups == 1 else [[name] for name in names]
-            return Grouped(found, self.n_groups)
+            return clone(self).set_params(groups=found)
         affinity = _without_gaps(label_affinity(values, mask, tasks), names)
         groups = [[names[i] for i in group] for group in group_tasks(affinity, n_groups)]
-        return Grouped(groups, self.n_groups)
+        return clone(self).set_params(groups=groups)
 
     def build(
         self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
@@ -115,20 +122,10 @@ def _group_of_task(groups: Any, names: Sequence[str]) -> tuple[list[int], int]:
     """Return the position of each task's group, and the number of groups."""
     if isinstance(groups, str):
         raise ValueError("`groups = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
-    is_listed = isinstance(groups, Iterable) and not isinstance(groups, Mapping)
-    if groups is None or (is_listed and any(isinstance(group, str) for group in groups)):
-        raise ValueError(
-            "Parameter `groups` must be 'auto', a list with a list of task names for each group, "
-            f"or a mapping from tasks to groups. Found `groups = {groups!r}`."
-        )
-    if isinstance(groups, Mapping):
-        labels = list(dict.fromkeys(groups.values()))
-        pairs = [(name, labels.index(label)) for name, label in groups.items()]
-    else:
-        pairs = [(name, i) for i, group in enumerate(groups) for name in group]
+    pairs = _pairs(groups)
     listed = [name for name, _ in pairs]
     for name in listed:
-        if name not in names:
+        if not isinstance(name, str) or name not in names:
             raise ValueError(
                 f"`groups` names {name!r}, which is no task. The tasks are {list(names)}."
                 f"{did_you_mean(name, names)}"
@@ -143,6 +140,33 @@ def _group_of_task(groups: Any, names: Sequence[str]) -> tuple[list[int], int]:
     # Numbered by their first name: the order of tasks does not change the network.
     used = list(dict.fromkeys(found[name] for name in sorted(names)))
     return [used.index(found[name]) for name in names], len(used)
+
+
+def _is_listing(value: Any) -> bool:
+    """Tell whether a value lists groups or names."""
+    if isinstance(value, str | bytes | Mapping) or is_frame(value) or is_series(value):
+        return False
+    return isinstance(value, Collection) and getattr(value, "ndim", 1) > 0
+
+
+def _pairs(groups: Any) -> list[tuple[Any, int]]:
+    """Return the names of tasks, each with the number of its group."""
+    is_series_of_pandas = isinstance(groups, pd.Series)
+    if not is_series_of_pandas and not isinstance(groups, Mapping):
+        if not _is_listing(groups) or not all(map(_is_listing, groups)):
+            raise ValueError(f"{_RULE} Found `groups = {groups!r}`.")
+        return [(name, i) for i, group in enumerate(groups) for name in group]
+    items = list(groups.items())
+    for name, label in items:
+        if not isinstance(label, Hashable):
+            raise ValueError(
+                "A mapping of `groups` must lead from each task to its group, a word or a number. "
+                f"Found {label!r} for {name!r}. Give the groups as a list of lists of names."
+            )
+        if pd.isna(label) and (is_series_of_pandas or label is not None):
+            raise ValueError(f"`groups` must give each task a group. Found {label!r} for {name!r}.")
+    labels = list(dict.fromkeys(label for _, label in items))
+    return [(name, labels.index(label)) for name, label in items]
 
 
 class _GroupedBody(Body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torch.func import functional_call
 from skmtl.layers import Inputs, Seeds, Stack, check_number, check_whole
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._copies import stacked_parameters
+
+#: A call with other parameters puts them into the module for its time: other threads wait.
+_one_at_a_time = threading.Lock()
 
 
 class LowRank(Sharing):
@@ -88,11 +92,13 @@ class _LowRankBody(Body):
         if self.combinations is None:
             return x.expand(self.n_members, 1, *x.shape)  # (member, task=1, sample, feature)
         for block in self.trunk.blocks:
-            combined = {name: self._combine(p) for name, p in stacked_parameters(block).items()}
-            if hasattr(block, "call_copies"):
-                x = block.call_copies(combined, x)
-            else:
-                x = functional_call(block, combined, (x,))
+            with _one_at_a_time:
+                stacked = stacked_parameters(block)
+                combined = {name: self._combine(p) for name, p in stacked.items()}
+                if hasattr(block, "call_copies"):
+                    x = block.call_copies(combined, x)
+                else:
+                    x = functional_call(block, combined, (x,))
         return x.unflatten(0, (self.n_members, self.n_tasks))  # (member, task, sample, feature)
 
     def _combine(self, parameter: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from skmtl.layers import Inputs, Seeds, Stack, check_whole
+from skmtl.layers import Inputs, Seeds, Stack, check_flag, check_whole
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._gate import Gate, mix
 from skmtl.sharing._hard import HardBody
@@ -55,9 +55,10 @@ class MMoE(Sharing):
     ) -> Body:
         """Build experts and gates; a trunk without a layer has nothing to mix."""
         n_experts = check_whole(self.n_experts, "n_experts")
+        shared_gate = check_flag(self.shared_gate, "shared_gate")
         if not trunk.blocks(inputs):
             return HardBody(trunk.build(inputs, n_members, seeds))
-        n_gates = 1 if self.shared_gate else layout.n_tasks
+        n_gates = 1 if shared_gate else layout.n_tasks
         return _MMoEBody(
             trunk.build(inputs, n_members * n_experts, seeds),
             Gate(n_members, n_gates, inputs, n_experts, seeds),

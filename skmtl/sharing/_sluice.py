@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from skmtl.layers import Block, Inputs, Seeds, check_number, check_whole
 from skmtl.sharing._base import Body, Sharing
-from skmtl.sharing._cross_stitch import near_identity
 from skmtl.sharing._hard import HardBody
+from skmtl.sharing._levels import near_identity
 
 
 class Sluice(Sharing):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from skmtl.layers import UNWEIGHTED, Inputs, Seeds, Stack, check_number, trace_norm
+from skmtl.layers import (
+    UNWEIGHTED,
+    Inputs,
+    Seeds,
+    Stack,
+    check_choice,
+    check_number,
+    trace_norm,
+)
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._copies import stacked_parameters
 from skmtl.sharing._hard import HardBody
@@ -71,16 +80,12 @@ class Soft(Sharing):
         self, trunk: Any, *, inputs: Inputs, layout: Any, n_members: int, seeds: Seeds
     ) -> Body:
         """Build a trunk per task; one for all tasks where the penalty is infinite."""
-        if self.distance not in DISTANCES:
-            raise ValueError(
-                f"Parameter `distance` must be one of {list(DISTANCES)}. "
-                f"Found `distance = {self.distance!r}`."
-            )
-        if self.distance == "l2" and self.strength == math.inf:
+        distance = check_choice(self.distance, "distance", DISTANCES)
+        if distance == "l2" and isinstance(self.strength, Real) and self.strength == math.inf:
             return HardBody(trunk.build(inputs, n_members, seeds))
         strength = check_number(self.strength, "strength")
         stack = trunk.build(inputs, n_members * layout.n_tasks, seeds)
-        return _SoftBody(stack, n_members, self.distance, strength)
+        return _SoftBody(stack, n_members, distance, strength)
 
 
 class _SoftBody(Body):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skmtl.layers import Block, Inputs, Seeds, Stack, check_whole
 from skmtl.sharing._base import Body, Sharing
-from skmtl.sharing._gate import for_copies
+from skmtl.sharing._levels import for_copies
 
 
 class Structure(Sharing):

@@ -18,9 +18,6 @@ from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
-#: Rows per batch of validation and prediction: one product fits a core's cache.
-EVALUATION_ROWS = 4096
-
 
 class TaskNet(NeuralNet):
     """A skorch net for several tasks.
@@ -143,7 +140,7 @@ class TaskNet(NeuralNet):
         if training:
             kwargs = {"batch_size": self.batch_size, "generator": self.generator, **kwargs}
         else:
-            kwargs = {"batch_size": max(self.batch_size, EVALUATION_ROWS), **kwargs}
+            kwargs = {"batch_size": max(self.batch_size, self.module_.evaluation_rows), **kwargs}
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = len(dataset)
         return kind(dataset, **kwargs)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import UNWEIGHTED, Inputs, Seeds, StackedLinear
+from skmtl.layers import COPY_OF_MODULE, Inputs, Seeds, StackedLinear, is_weight
 from skmtl.training._batches import BatchTargets
+
+#: Rows per batch of validation and prediction: one product fits a core's cache.
+EVALUATION_ROWS = 4096
+
+#: Entries between two blocks that they may have together, 64 MB in float64.
+EVALUATION_ENTRIES = 1 << 23
 
 
 class Network(nn.Module):
@@ -28,6 +33,8 @@ class Network(nn.Module):
         The heads of all tasks, and submodels.
     n_submodels : int, default=1
         Models within the trunk; each has heads of its own, and stands as a member.
+    row_size : int, default=1
+        Entries of the largest tensor between two blocks, for one sample.
     follows_dtype : bool, default=True
         Whether the body computes in the type of its weights, whatever that is.
 
@@ -43,12 +50,14 @@ class Network(nn.Module):
         heads: StackedHeads,
         *,
         n_submodels: int = 1,
+        row_size: int = 1,
         follows_dtype: bool = True,
     ) -> None:
         super().__init__()
         self.body = body
         self.heads = heads
         self.n_submodels = n_submodels
+        self.row_size = row_size
         self.follows_dtype = follows_dtype
         self._kept: tuple[list[Any], Network] | None = None
 
@@ -61,6 +70,11 @@ class Network(nn.Module):
         h = self.body(x.repeat(k, *[1] * (x.dim() - 1)))  # (member, task or 1, submodel*sample, f)
         h = h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
         return self.body.finish(self.heads(h), targets)
+
+    @property
+    def evaluation_rows(self) -> int:
+        """Rows to be computed at once: as many as fit a core's cache, or some memory."""
+        return max(1, min(EVALUATION_ROWS, EVALUATION_ENTRIES // self.row_size))
 
     @torch.inference_mode()
     def evaluate(self, chunks: Iterable[Any]) -> Tensor:
@@ -129,7 +143,7 @@ class Network(nn.Module):
         layout = self.heads.layout
         owners: list[tuple[int | None, Any]] = []
         for name, tensor in self.state_dict().items():
-            copy_of_module = _COPY.search(name)
+            copy_of_module = COPY_OF_MODULE.search(name)
             if name.startswith("heads.output."):
                 owners.append((-1, layout.task_of_row))
             elif copy_of_module:
@@ -156,21 +170,12 @@ class Network(nn.Module):
         list of Tensor
             Parameters, in order.
         """
-        named = [(n, p) for n, p in self.named_parameters() if n.split(".")[-1] not in UNWEIGHTED]
+        named = [(n, p) for n, p in self.named_parameters() if is_weight(n)]
         trunk = [(n, p) for n, p in named if n.startswith("body.trunk.")]
         heads: list[Tensor] = [p for n, p in named if n.startswith("heads.")]
-        first: dict[Any, Tensor] = {}  # of each stack, and of each copy of a user's module
-        for name, parameter in trunk:
-            if name.split(".")[2] == trunk[0][0].split(".")[2]:  # the first level
-                copies = _COPY.search(name)
-                key = (
-                    name.partition(".blocks.")[0] if ".blocks." in name else "",
-                    copies and copies[1],
-                )
-                first.setdefault(key, parameter)
         parts: dict[str, list[Tensor]] = {
             "all": [p for n, p in named if n not in self.mixing],
-            "input": list(first.values()) or heads[:1],
+            "input": _first_layers(trunk) or heads[:1],
             "trunk": [p for _, p in trunk],
             "sharing": [
                 p for n, p in named if n.startswith("body.") and not n.startswith("body.trunk.")
@@ -180,8 +185,17 @@ class Network(nn.Module):
         return parts[part]
 
 
-#: The copy in the name of a parameter of a user's module.
-_COPY = re.compile(r"\.copies\.(\d+)\.")
+def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
+    """List the weights that read the features: of each stack, and each copy of a user's module."""
+    level = trunk[0][0].split(".")[2] if trunk else ""
+    first = [(name, p) for name, p in trunk if name.split(".")[2] == level]
+    embeddings = [p for name, p in first if ".embedding." in name]
+    found: dict[Any, Tensor] = {}
+    for name, parameter in first:
+        copies = COPY_OF_MODULE.search(name)
+        stack = name.partition(".blocks.")[0] if ".blocks." in name else ""
+        found.setdefault((stack, copies and copies[1]), parameter)
+    return embeddings or list(found.values())
 
 
 @dataclass(frozen=True)
@@ -247,4 +261,20 @@ class NetworkSpec:
             self.head_layer_sizes,
             self.activation,
         )
-        return Network(body, heads, n_submodels=n_submodels, follows_dtype=self.trunk.follows_dtype)
+        shapes = [inputs.shape, *(block.output_shape for block in self.trunk.blocks(inputs))]
+        widest = max(int(np.prod(shape)) for shape in shapes) * _n_copies(body.trunk)
+        row_size = n_submodels * max(widest, n_members * layout.n_tasks * body.out_features)
+        return Network(
+            body,
+            heads,
+            n_submodels=n_submodels,
+            row_size=row_size,
+            follows_dtype=self.trunk.follows_dtype,
+        )
+
+
+def _n_copies(trunk: nn.Module) -> int:
+    """Return the largest number of copies of a block that are computed at once."""
+    copies = [getattr(module, "copies", None) for module in trunk.modules()]
+    of_modules = [len(listed) for listed in copies if isinstance(listed, nn.ModuleList)]
+    return max(of_modules or [1, *(len(parameter) for parameter in trunk.parameters())])

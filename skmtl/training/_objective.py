@@ -211,8 +211,13 @@ class Objective(nn.Module):
         terms = [] if own is None else [own]
         for penalty in self._on_weights:
             weights = network.weights(penalty.part)
-            if weights:
-                terms.append(penalty.strength * penalty.of_weights(weights))
+            heads = {id(p) for p in network.weights("heads")} if network.n_submodels > 1 else set()
+            once = [w for w in weights if id(w) not in heads]
+            each = [w for w in weights if id(w) in heads]  # of every submodel: their mean counts
+            if once:
+                terms.append(penalty.strength * penalty.of_weights(once))
+            if each:
+                terms.append(penalty.strength / network.n_submodels * penalty.of_weights(each))
         return sum(terms) if terms else None
 
     def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> Tensor:

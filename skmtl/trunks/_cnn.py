@@ -158,8 +158,15 @@ class CNN(Trunk):
         if len(found) == 1 and self.image_shape is None:
             raise ValueError(
                 "The trunk CNN reads images. Found a table, X of shape (n_samples, "
-                f"{found[0]}). Set `image_shape=(height, width)` or (channels, height, width), "
-                "or give X of shape (n_samples, channels, height, width)."
+                f"{found[0]}). Set `trunk=CNN(image_shape=(height, width))`, or with (channels, "
+                "height, width), or give X of shape (n_samples, channels, height, width)."
+            )
+        if len(found) == 1 and inputs.categories:
+            start, stop = inputs.categories[0]
+            raise ValueError(
+                "The trunk CNN reads the columns of X as pixels. Found a table that holds "
+                f"categories, encoded as {stop - start} columns of 0 and 1. Leave columns of words "
+                "out of X."
             )
         if len(given) not in {2, 3}:
             raise ValueError(

@@ -63,13 +63,15 @@ class Embedded:
     chunks: tuple[int, ...]
     block: Block | None
 
-    def before(self, blocks: Sequence[Block]) -> list[Block]:
+    def before(self, blocks: Sequence[Block], n_submodels: int = 1) -> list[Block]:
         """Put the embedding into the first block, or return it as the only one.
 
         Parameters
         ----------
         blocks : sequence of Block
             The blocks of a trunk.
+        n_submodels : int, default=1
+            How often the blocks are given each batch; it is embedded once.
 
         Returns
         -------
@@ -80,7 +82,7 @@ class Embedded:
             return list(blocks)
         if not blocks:
             return [self.block]
-        joined = partial(_Joined, self.block, blocks[0])
+        joined = partial(_Joined, self.block, blocks[0], n_submodels)
         return [Block(joined, blocks[0].output_shape), *blocks[1:]]
 
 
@@ -104,15 +106,21 @@ def embed(inputs: Inputs, num_embeddings: Any, cat_embeddings: Any) -> Embedded:
     Raises
     ------
     ValueError
-        If a choice is unknown.
+        If a choice is unknown, or category columns are to be embedded and not known.
     """
     strategy = None
     if num_embeddings is not None:
         strategy = resolve(num_embeddings, NumEmbedding, "num_embeddings")
     if cat_embeddings is not None:
         _width(2, cat_embeddings)  # a wrong word is wrong without categories too
+        if inputs.categories is None:
+            raise ValueError(
+                "`cat_embeddings` needs to know which columns are categories, and they were encoded "
+                "before. Use `preprocess='auto'` or `preprocess=FeatureEncoder()`. Found "
+                f"`cat_embeddings = {cat_embeddings!r}`."
+            )
     numbers = () if strategy is None else _numbers(inputs)
-    categories = () if cat_embeddings is None else inputs.categories
+    categories = () if cat_embeddings is None else inputs.categories or ()
     taken = {*numbers, *(i for start, stop in categories for i in range(start, stop))}
     rest = tuple(i for i in range(inputs.size) if i not in taken)
     block = strategy.build(inputs, numbers) if strategy is not None and numbers else None
@@ -147,14 +155,14 @@ def _numbers(inputs: Inputs) -> tuple[int, ...]:
     """Return the columns that hold numbers."""
     if inputs.numbers is not None:
         return inputs.numbers
-    in_categories = {i for start, stop in inputs.categories for i in range(start, stop)}
+    in_categories = {i for start, stop in inputs.categories or () for i in range(start, stop)}
     return tuple(i for i in range(inputs.size) if i not in in_categories)
 
 
 def _chunks(rest: tuple[int, ...], inputs: Inputs) -> tuple[int, ...]:
     """Return how many columns stem from each feature; one-hot columns belong together."""
-    widths = {start: stop - start for start, stop in inputs.categories}
-    inside = {i for start, stop in inputs.categories for i in range(start + 1, stop)}
+    widths = {start: stop - start for start, stop in inputs.categories or ()}
+    inside = {i for start, stop in inputs.categories or () for i in range(start + 1, stop)}
     return tuple(widths.get(i, 1) for i in rest if i not in inside)
 
 
@@ -173,13 +181,21 @@ def _width(n_categories: int, cat_embeddings: Any) -> int:
 class _Joined(nn.Module):
     """The embedding and the first block."""
 
-    def __init__(self, embedding: Block, block: Block, n_copies: int, seeds: Seeds) -> None:
+    def __init__(
+        self, embedding: Block, block: Block, n_submodels: int, n_copies: int, seeds: Seeds
+    ) -> None:
         super().__init__()
+        self.n_submodels = n_submodels
         self.embedding = embedding.build(n_copies, seeds)
         self.block = block.build(n_copies, seeds)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block(self.embedding(x))
+        k = self.n_submodels
+        if k == 1 or x.dim() == 3:
+            return self.block(self.embedding(x))
+        # The features, k times one after the other: a third of a step is saved by k = 32.
+        embedded = self.embedding(x[: len(x) // k])  # (copy, sample, feature)
+        return self.block(embedded.repeat(1, k, 1))
 
 
 class _EmbeddedTable(nn.Module):
@@ -197,7 +213,6 @@ class _EmbeddedTable(nn.Module):
         seeds: Seeds,
     ) -> None:
         super().__init__()
-        self.n_copies = n_copies
         of_numbers, self.spans, rest = columns
         # Not part of the state: first axes there are copies, and these follow from the data.
         for name, positions in (("of_numbers", of_numbers), ("rest", rest)):
@@ -205,7 +220,7 @@ class _EmbeddedTable(nn.Module):
         self.numbers = None if numbers is None else numbers.build(n_copies, seeds)
         self.categories = nn.ParameterList()
         for (start, stop), width in zip(self.spans, widths, strict=True):
-            weight = torch.empty(n_copies, stop - start, width)  # (copy, category, embedding)
+            weight = torch.empty(n_copies, 1, stop - start, width)  # (copy, 1, category, entry)
             bound = 1 / math.sqrt(width)
             nn.init.uniform_(weight, -bound, bound, generator=seeds.weights)
             self.categories.append(nn.Parameter(weight))
@@ -216,8 +231,8 @@ class _EmbeddedTable(nn.Module):
             parts.append(self.numbers(x.index_select(-1, self.of_numbers)).flatten(2))
         for (start, stop), weight in zip(self.spans, self.categories, strict=True):
             # An unknown category has zeros in all columns, and so in the embedding.
-            parts.append(x[..., start:stop] @ weight)
+            parts.append(x[..., start:stop] @ weight[:, 0])
         if len(self.rest):
             rest = x.index_select(-1, self.rest)
-            parts.append(rest if rest.dim() == 3 else rest.expand(self.n_copies, *rest.shape))
+            parts.append(rest if rest.dim() == 3 else rest.expand(len(parts[0]), *rest.shape))
         return torch.cat(parts, dim=-1)  # (copy, sample, feature)

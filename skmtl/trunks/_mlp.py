@@ -40,7 +40,8 @@ class MLP(Trunk):
         Embedding of each number: ``"piecewise_linear"``, ``"periodic"``, an object such as
         ``PiecewiseLinear(n_bins=32)``, or None.  Flags and one-hot columns stay as they are.
     cat_embeddings : int or str, default=None
-        Width of the embedding of each category column, or None for one-hot columns.
+        Width of the embedding of each column of words or categories that
+        ``preprocess="auto"`` encodes, or None for one-hot columns.
         ``"auto"`` for C categories: ceil(sqrt(C)) + 1, at most C and at most 16.
 
     Notes

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmtl.layers import Block, Inputs, Seeds, check_number, check_whole
+from skmtl.layers import Block, Inputs, Seeds, check_flag, check_number, check_whole
 from skmtl.trunks._embedding import NumEmbedding, stacked_product
 
 
@@ -92,14 +92,11 @@ class Periodic(NumEmbedding):
         """
         n_frequencies = check_whole(self.n_frequencies, "n_frequencies")
         width = check_whole(self.embedding_dim, "embedding_dim")
-        scale = check_number(self.frequency_scale, "frequency_scale")
-        if scale == 0:
-            raise ValueError(
-                "Parameter `frequency_scale` must be above 0: without frequencies an embedding "
-                f"is the same for all numbers. Found `frequency_scale = {self.frequency_scale!r}`."
-            )
+        # At 0 an embedding would be the same for all numbers.
+        scale = check_number(self.frequency_scale, "frequency_scale", above=True)
+        lite = check_flag(self.lite, "lite")
         shape = (len(columns), n_frequencies, width)
-        return Block(partial(_Periodic, shape, scale, self.lite), (len(columns), width))
+        return Block(partial(_Periodic, shape, scale, lite), (len(columns), width))
 
 
 class _Periodic(nn.Module):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmtl.layers import Block, Inputs, Seeds, check_whole
+from skmtl.layers import Block, Inputs, Seeds, check_flag, check_whole
 from skmtl.trunks._embedding import NumEmbedding, stacked_product
 
 
@@ -96,8 +96,9 @@ class PiecewiseLinear(NumEmbedding):
         """
         n_bins = check_whole(self.n_bins, "n_bins", least=2)
         width = check_whole(self.embedding_dim, "embedding_dim")
+        activation = check_flag(self.activation, "activation")
         if self.edges is not None:
-            edges = _given_edges(self.edges, len(columns))
+            edges = _given_edges(self.edges, columns)
         elif inputs.sample is None:
             raise ValueError(
                 "`num_embeddings = 'piecewise_linear'` needs training rows for its quantiles, "
@@ -105,7 +106,7 @@ class PiecewiseLinear(NumEmbedding):
             )
         else:
             edges = [_quantiles(column, n_bins) for column in inputs.sample()[:, columns].T]
-        make = partial(_PiecewiseLinear, edges, width, self.activation)
+        make = partial(_PiecewiseLinear, edges, width, activation)
         return Block(make, (len(columns), width))
 
 
@@ -116,21 +117,31 @@ def _quantiles(column: np.ndarray, n_bins: int) -> np.ndarray:
     return np.array([edges[0], edges[0] + 1.0]) if len(edges) == 1 else edges
 
 
-def _given_edges(given: Iterable[Any], n_numbers: int) -> list[np.ndarray]:
+def _given_edges(given: Any, columns: tuple[int, ...]) -> list[np.ndarray]:
     """Check the user's edges and return those of each number."""
-    listed = list(given)
-    of_all = all(np.ndim(item) == 0 for item in listed)
-    edges = [np.asarray(item, np.float64) for item in ([listed] * n_numbers if of_all else listed)]
-    if len(edges) != n_numbers:
+    try:
+        if isinstance(given, str | bytes):
+            raise TypeError
+        listed = list(given)
+        of_all = all(np.ndim(item) == 0 for item in listed)
+        each = [listed] * len(columns) if of_all else listed
+        edges = [np.asarray(item, np.float64) for item in each]
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Parameter `edges` must hold the edges of each of the {n_numbers} numbers, or those "
-            f"for all. Found edges of {len(edges)}."
+            "Parameter `edges` must be a sequence of numbers for all columns, or a sequence of "
+            f"such sequences, one for each. Found `edges = {given!r}`."
+        ) from error
+    if len(edges) != len(columns):
+        raise ValueError(
+            f"Parameter `edges` must hold the edges of each of the {len(columns)} numbers, or "
+            f"those for all. Found edges of {len(edges)}."
         )
-    for i, item in enumerate(edges):
-        if item.ndim != 1 or len(item) < 2 or not (np.diff(item) > 0).all():
+    for i, (item, column) in enumerate(zip(edges, columns, strict=True)):
+        rises = item.ndim == 1 and len(item) > 1 and (item[1:] > item[:-1]).all()
+        if not rises or not np.isfinite(item).all():
             raise ValueError(
-                "Parameter `edges` must hold at least two rising numbers for each number. Found "
-                f"{item.tolist()} for number {i}."
+                "Parameter `edges` must hold at least two rising, finite numbers for each number. "
+                f"Found {item.tolist()} for number {i}, which is encoded column {column}."
             )
     return edges
 
@@ -153,9 +164,9 @@ class _PiecewiseLinear(nn.Module):
         for parameter in (self.weight, self.bias):
             nn.init.uniform_(parameter, -bound, bound, generator=seeds.weights)
         for name, values in bins.items():
-            # The same for all copies, yet copies are the first axis of all that is in the state.
-            buffer = torch.tensor(values).float().repeat(n_copies, 1, 1, 1)
-            self.register_buffer(name, buffer)  # (copy, 1, number, bin)
+            # The same for all copies, and so not part of the state, where copies are first.
+            buffer = torch.tensor(values).float().expand(1, 1, -1, -1)
+            self.register_buffer(name, buffer, persistent=False)  # (1, 1, number, bin)
         self.activation = nn.ReLU() if activation else None
 
     def forward(self, x: Tensor) -> Tensor:

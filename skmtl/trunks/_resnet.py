@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,8 +46,9 @@ class ResNet(Trunk):
     num_embeddings : str or NumEmbedding, default=None
         Embedding of each number: ``"piecewise_linear"``, ``"periodic"``, an object, or None.
     cat_embeddings : int or str, default=None
-        Width of the embedding of each category column, ``"auto"`` for a width by the number
-        of categories, or None for one-hot columns.
+        Width of the embedding of each column of words or categories that
+        ``preprocess="auto"`` encodes, ``"auto"`` for a width by the number of categories, or
+        None for one-hot columns.
 
     Notes
     -----
@@ -131,13 +133,13 @@ class ResNet(Trunk):
 
 
 def _hidden_width(width: int, factor: Any) -> int:
-    is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
-    if not is_number or not 1 <= width * factor < 1e9:
+    is_number = isinstance(factor, Real) and not isinstance(factor, bool)
+    if not is_number or not 1 <= width * float(factor) < 1e9:
         raise ValueError(
             "Parameter `hidden_factor` must be a number that makes a block at least 1 wide, "
             f"with `width = {width}`. Found `hidden_factor = {factor!r}`."
         )
-    return int(width * factor)
+    return int(width * float(factor))
 
 
 class _First(nn.Module):

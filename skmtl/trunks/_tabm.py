@@ -51,11 +51,15 @@ class TabM(Trunk):
     num_embeddings : str or NumEmbedding, default=None
         Embedding of each number: ``"piecewise_linear"``, ``"periodic"``, an object, or None.
     cat_embeddings : int or str, default=None
-        Width of the embedding of each category column, ``"auto"`` for a width by the number
-        of categories, or None for one-hot columns.
+        Width of the embedding of each column of words or categories that
+        ``preprocess="auto"`` encodes, ``"auto"`` for a width by the number of categories, or
+        None for one-hot columns.
 
     Notes
     -----
+    Departure: early stopping judges the mean of the submodels' losses, an upper bound of the
+    loss of their mean.
+
     Shared by the submodels: the matrices of all layers, and the embeddings.  The matrix
     products cost as much as `k` nets of this size; the weights grow by vectors only (32
     submodels of two layers of 128 hold about twice those of one MLP).
@@ -140,7 +144,7 @@ class TabM(Trunk):
         for i, (n_in, n_out) in enumerate(pairwise((embedding.out_features, *sizes))):
             made = partial(layer, k, n_in, n_out, draws if i == 0 else None)
             blocks.append(Block(partial(_TabMBlock, made, self.activation, self.dropout), (n_out,)))
-        return embedding.before(blocks)
+        return embedding.before(blocks, k)
 
     def _check(self) -> tuple[int, ...]:
         """Check the parameters and return the widths."""

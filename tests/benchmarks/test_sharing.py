@@ -31,9 +31,8 @@ def test_hard_sharing_by_autograd_leaves_the_written_step_as_it_was():
 
 
 def test_speed_of_mmoe_is_guarded():
-    # Half of what is measured without other load, and that is twice what benchmarks/sharing.py
-    # asks for: a guard against a loop over tasks, not a measurement.
-    few, many = (Job.make(n_tasks, n=2_048) for n_tasks in (10, 50))
+    # A guard against a loop over tasks, not a measurement: measured are about 4, 1.4 and 11.
+    few, many = (Job.make(n_tasks, n=1_024) for n_tasks in (10, 50))
     times = sharing.take_turns(
         {
             key: lambda fit=fit: fit.epochs(1)
@@ -44,11 +43,11 @@ def test_speed_of_mmoe_is_guarded():
                 "loops of 50": LoopFit(many, 256, "mmoe"),
             }.items()
         },
-        rounds=5,
+        rounds=3,
     )
     assert sharing.ratio(times["mmoe"], times["hard"]) < 12
-    assert sharing.ratio(times["mmoe of 50"], times["mmoe"]) < 6
-    assert sharing.ratio(times["loops of 50"], times["mmoe of 50"]) > 1.5
+    assert sharing.ratio(times["mmoe of 50"], times["mmoe"]) < 5
+    assert sharing.ratio(times["loops of 50"], times["mmoe of 50"]) > 2
 
 
 # ---- quality -----------------------------------------------------------------------------------
@@ -114,7 +113,6 @@ def test_one_fit_gives_a_row_and_an_error_its_text():
     row = sharing_quality.run_one(table, "hard", 0, setting, parts)
     assert row.status == "ok"
     assert np.isfinite(row.score)
-    table.Y["c"] = table.Y["b"]
-    table.tasks["c"] = "regression"
-    row = sharing_quality.run_one(table, "grouped", 0, setting, parts)
-    assert row.status.startswith("error: `groups = 'auto'` needs")
+    row = sharing_quality.run_one(table, "hrad", 0, setting, parts)
+    assert row.status.startswith("error: ")
+    assert np.isnan(row.score)

@@ -1,5 +1,9 @@
 """Sharing schemes and trunks through the estimators."""
 
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +11,12 @@ import torch
 from torch import nn
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl._strategy import strategies
 from skmtl.estimators._rows import read_rows
 from skmtl.estimators._training import on_device
-from skmtl.sharing import Chain, Grouped, MMoE
-from skmtl.training import BatchIterator
+from skmtl.penalties import L2
+from skmtl.sharing import Chain, Grouped, MMoE, Sharing, Soft
+from skmtl.training import BatchIterator, DivergedError
 from skmtl.trunks import MLP, ModuleTrunk, ResNet, TabM
 
 
@@ -110,8 +116,9 @@ def test_parameters_that_a_trunk_does_not_take(table, params, match):
         fit(table, **params)
 
 
-def test_a_name_stands_for_the_defaults_of_the_trunk(table):
-    by_name, by_object = fit(table, trunk="tabm"), fit(table, trunk=TabM())
+def test_a_name_takes_the_flat_parameters_at_their_defaults_too(table):
+    by_name = fit(table, trunk="tabm", hidden_layer_sizes=(6,))
+    by_object = fit(table, trunk=TabM((6,), dropout=0.0))
     pd.testing.assert_frame_equal(by_name.predict(table[0]), by_object.predict(table[0]))
 
 
@@ -155,6 +162,93 @@ def test_submodels_are_trained_by_the_mean_of_their_losses(table):
 def _data_of(est, X, Y):
     rows = read_rows(est, est._encoder, X, Y, None, is_read=False)
     return on_device(est, rows, est.net_)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """Numbers, a flag, words and gaps; labels are missing."""
+    random = np.random.default_rng(1)
+    X = pd.DataFrame(random.normal(size=(60, 2)), columns=["a", "b"])
+    X["flag"] = (X.a > 0).astype(int)
+    X["word"] = random.choice(["x", "y", "z"], 60)
+    X.iloc[3, 1] = np.nan
+    Y = pd.DataFrame({"u": X.a, "v": random.normal(size=60), "w": random.choice(["p", "q"], 60)})
+    Y.iloc[::5, 0] = np.nan
+    return X, Y
+
+
+EMBEDDED = {
+    "mlp": MLP((5, 4), num_embeddings="piecewise_linear", cat_embeddings="auto"),
+    "resnet": ResNet(1, 5, num_embeddings="periodic", cat_embeddings=2),
+    "tabm": TabM((5,), k=2, num_embeddings="piecewise_linear", cat_embeddings=2),
+}
+
+
+@pytest.mark.parametrize("trunk", EMBEDDED.values(), ids=EMBEDDED)
+@pytest.mark.parametrize("sharing", strategies(Sharing))
+def test_embeddings_under_every_scheme(frame, sharing, trunk):
+    est = fit(frame, sharing=sharing, trunk=trunk, early_stopping=False)
+    first = est.predict(frame[0])
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(est)).predict(frame[0]), first)
+    assert first[["u", "v"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("trunk", [MLP((4,)), ModuleTrunk(_module)], ids=["mlp", "module"])
+def test_predictions_in_threads_are_those_of_one(table, trunk):
+    est = fit(table, sharing="low_rank", trunk=trunk)
+    X = table[0]
+    expected = est.predict(X)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _: est.predict(X), range(40)))
+    finally:
+        sys.setswitchinterval(before)
+    for frame in found:
+        pd.testing.assert_frame_equal(frame, expected)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"penalty": "trace_norm"},
+        {"penalty": "task_relations"},
+        {"sharing": Soft("trace_norm")},
+    ],
+    ids=repr,
+)
+def test_divergence_is_named_whatever_the_penalty(table, params):
+    with pytest.raises(DivergedError, match="loss"):
+        fit(table, lr=1e30, early_stopping=False, **params)
+
+
+def test_penalties_on_heads_do_not_grow_with_the_submodels(table):
+    """The gradient of the penalty on one head, by that of the loss, is the same for any k."""
+    shares = {}
+    for k in (1, 8):
+        est = fit(table, trunk=TabM((5,), k=k, dropout=0.0), penalty=L2(0.3, part="heads"))
+        network, objective = est.net_.module_, est.net_.criterion_
+        network.zero_grad()
+        objective.omega(network).backward()
+        weight = network.heads.output.weight
+        shares[k] = (weight.grad / weight).mean().item() * k  # the loss is a mean over k
+    assert shares[8] == pytest.approx(shares[1], rel=1e-4)
+    assert shares[1] == pytest.approx(0.3, rel=1e-4)
+
+
+def test_large_trunks_are_evaluated_in_smaller_pieces():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 1, 20, 20)), random.normal(size=40)
+    est = MultiTaskNetRegressor(trunk="cnn", max_epochs=1, random_state=0).fit(X, y)
+    network = est.net_.module_
+    assert network.row_size == 16 * 10 * 10
+    assert network.evaluation_rows == 4096
+    network.row_size = (1 << 23) // 7  # seven rows at a time
+    assert network.evaluation_rows == 7
+    np.testing.assert_allclose(
+        est.predict(X), est.predict(X[:5]).tolist() + est.predict(X[5:]).tolist()
+    )
 
 
 def test_what_the_history_says_of_submodels_is_their_mean(table):

@@ -257,3 +257,28 @@ def test_all_columns_of_sparse_rows_are_numbers():
     encoder = FeatureEncoder().fit(sparse.csr_array(np.where(NUMBERS > 5, NUMBERS, 0)))
     assert encoder.number_columns_ == (0, 1, 2)
     assert encoder.category_columns_ == ()
+
+
+def test_names_of_the_encoded_columns():
+    X = pd.DataFrame(
+        {
+            "size": [1.0, None, 3.0],
+            "seen": pd.to_datetime(["2020-01-01", "2020-06-01", "2021-01-01"]),
+            "town": ["a", "b", "a"],
+            "flag": [0, 1, 1],
+        }
+    )
+    encoder = FeatureEncoder().fit(X)
+    names = encoder.get_feature_names_out().tolist()
+    assert len(names) == encoder.n_features_out_ == encoder.transform(X).shape[1]
+    assert names[:3] == ["size", "seen_days", "seen_year_sin"]
+    assert names[8:] == ["flag", "size_missing", "town_a", "town_b"]
+    arrays = FeatureEncoder().fit(np.array([[1.0, np.nan], [2.0, 3.0]]))
+    assert arrays.get_feature_names_out().tolist() == ["x0", "x1", "x1_missing"]
+    rows = FeatureEncoder().fit(sparse.csr_array(np.eye(3)))
+    assert rows.get_feature_names_out().tolist() == ["x0", "x1", "x2"]
+
+
+def test_sparse_columns_of_zeros_and_ones_are_no_numbers():
+    X = sparse.csr_array([[1.0, 0.5], [0.0, 2.0], [1.0, 0.0]])
+    assert FeatureEncoder().fit(X).number_columns_ == (1,)

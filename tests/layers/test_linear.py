@@ -86,5 +86,5 @@ def test_weights_come_from_the_generator_alone():
 
 
 def test_wrong_width():
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(RuntimeError, match="Expected size for first two dimensions"):
         make(2, 3, 4)(torch.ones(5, 2, dtype=torch.float64))

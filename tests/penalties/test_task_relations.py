@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
+from scipy import sparse
 
 from skmtl.heads import HeadSpec, Layout
 from skmtl.penalties import TaskRelations, resolve_penalties
@@ -41,8 +43,21 @@ def test_the_order_of_the_network_is_another():
         pd.DataFrame(matrix(ab=2.0, ad=0.5), NAMES, NAMES),
         pd.DataFrame(matrix(ab=2.0, ad=0.5), NAMES, NAMES).loc[["d", "b", "a"], ["d", "b", "a"]],
         {("a", "b"): 2.0, ("d", "a"): 0.5},
+        {("a", "b"): 2.0, ("b", "a"): 2.0, frozenset("ad"): np.float32(0.5)},
+        pd.DataFrame(matrix(ab=2.0, ad=0.5), NAMES, NAMES).loc[["d", "b", "a", "c"]],
+        pl.DataFrame(matrix(ab=2.0, ad=0.5), NAMES),
+        matrix(ab=2.0, ad=0.5).tolist(),
     ],
-    ids=["array", "frame", "part of a frame", "mapping"],
+    ids=[
+        "array",
+        "frame",
+        "part of a frame",
+        "mapping",
+        "pairs twice",
+        "rows in another order",
+        "polars",
+        "lists",
+    ],
 )
 def test_smoothness_and_product_by_hand(relations):
     weight = torch.randn(1, 6, LAYOUT.n_rows, dtype=torch.float64)
@@ -78,6 +93,9 @@ def test_learned_relations_are_the_square_of_the_trace_norm():
     [
         ({"form": "products"}, r"`form` must be one of .*Found `form = 'products'`"),
         ({"relations": "known"}, r"must be 'learned', a frame, .*`relations = 'known'`"),
+        ({"relations": "learnt"}, r"Did you mean 'learned'"),
+        ({"form": ["product"]}, r"`form` must be one of .*Found `form = \['product'\]`"),
+        ({"part": "head"}, r"`part` must be one of \['heads'\]\. .*Did you mean 'heads'"),
         ({"form": "product"}, r"needs given relations\. Found 'learned'"),
         ({"strength": -1}, r"`strength = -1`"),
     ],
@@ -92,8 +110,35 @@ def test_wrong_parameters(params, match):
     [
         (np.ones((3, 3)), r"must be of shape \(4, 4\).*'a', 'b', 'c', 'd'.*\(3, 3\)"),
         ({("a", "e"): 1.0}, r"names 'e', which is no task"),
-        (matrix(ab=-1.0), r"at least 0 and symmetric\. Found -1 for tasks 'a' and 'b'"),
-        (np.triu(np.ones((4, 4))), r"Found 1 for tasks 'a' and 'b', and 0"),
+        (matrix(ab=-1.0), r"at least 0 \(0: .*\)\. Found -1 for tasks 'a' and 'b'\.$"),
+        (np.triu(np.ones((4, 4))), r"symmetric\. Found 1 for tasks 'a' and 'b', and 0 the other"),
+        ({("a", "b"): 1.0, ("b", "a"): 2.0}, r"Found 2 for \('b', 'a'\), and 1 the other way"),
+        ({("a", "a"): 1.0}, r"pairs of two different tasks .*the key \('a', 'a'\)"),
+        ({"ab": 1.0}, r"pairs of two different tasks .*the key 'ab'"),
+        ({("a", "b", "d"): 1.0}, r"pairs of two different tasks .*the key \('a', 'b', 'd'\)"),
+        ({"a": {"b": 1.0}}, r"pairs of two different tasks .*the key 'a'"),
+        ({("a", "b"): "1"}, r"must hold numbers\. Found '1' for \('a', 'b'\)"),
+        ({(("a",), "b"): 1.0}, r"names \('a',\), which is no"),
+        (pd.DataFrame(matrix(), NAMES, ["a", "b", "a", "d"]), r"'a' more than once among its col"),
+        (pd.DataFrame(matrix(), ["a", "d", "c", "d"], NAMES), r"'d' more than once among its rows"),
+        (
+            pd.DataFrame(matrix(), NAMES, NAMES).iloc[:3],
+            r"same tasks as rows .*rows \['a', 'b', 'c'\]",
+        ),
+        (pd.DataFrame(matrix(), columns=NAMES), r"rows \[0, 1, 2, 3\] .*Set the index"),
+        (pd.DataFrame(matrix()), r"names 0, which is no task"),
+        (pl.DataFrame(matrix(), NAMES)[:2], r"same tasks as rows and as columns"),
+        (pl.DataFrame(matrix(), NAMES).lazy(), r"dense table of numbers"),
+        (
+            pd.DataFrame("x", NAMES, NAMES),
+            r"dense table of numbers\. Found a DataFrame: could not convert",
+        ),
+        (np.full((4, 4), "1"), r"Found a ndarray: its cells are of type <U1"),
+        (
+            sparse.csr_array(matrix()),
+            r"dense table of numbers\. Found a csr_array: call its `toarray\(\)`",
+        ),
+        (3, r"must be of shape \(4, 4\).*Found shape \(\)"),
         (matrix(ac=1.0), r"Task '[ac]' has [12], task '[ac]' has [12]\. Take the relation out"),
         ({("a", "b"): np.nan}, r"must be finite"),
     ],

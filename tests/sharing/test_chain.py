@@ -15,6 +15,7 @@ from skmtl import (
 from skmtl.heads import HeadSpec, Layout
 from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Chain, Hard
+from skmtl.sharing._chain import _adjacency
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.trunks import MLP
 from skmtl.weighting import Fixed
@@ -443,6 +444,21 @@ def test_auto_keeps_the_order_of_columns_where_labels_are_as_many():
         ({"order": ["price"]}, r"names 'price', which is no task. The tasks are \['a', 'b', 'c'\]"),
         ({"order": "auto"}, "chosen in `fit`"),
         ({"order": ["a", "b"], "passes": "labels"}, r"`passes` must be one of .*Found .*'labels'"),
+        (
+            {"order": ["a", "b"], "teacher_forcing": "no"},
+            r"must be True or False\. Found `teacher_forcing = 'no'`",
+        ),
+        ({"order": 5}, r"task names in a list, .*Found `order = 5`"),
+        ({"order": np.array("a")}, r"task names in a list, .*Found `order = array"),
+        ({"order": {"a": None}}, r"`\[\]` for none\. Found None for 'a'"),
+        ({"order": {"a": 1}}, r"to the names of the tasks .*Found 1 for 'a'"),
+        ({"order": {"a": {"b": 1}}}, r"to the names of the tasks .*Found \{'b': 1\} for 'a'"),
+        ({"order": [["a", "b"]]}, r"names \['a', 'b'\], which is no task"),
+        ({"order": {"a", "b"}}, r"Found `order = \{.*a set, which has no order"),
+        ({"order": frozenset("ab")}, r"a set, which has no order"),
+        ({"order": (name for name in "ab")}, r"task names in a list, .*Found `order = <generator"),
+        ({"order": pd.DataFrame(np.eye(3))}, r"Found a DataFrame, .* or a mapping"),
+        ({"order": pd.Series(["a", "b"])}, r"Found a Series, .* as a list, or a mapping"),
     ],
 )
 def test_bad_parameters(params, match):
@@ -466,3 +482,22 @@ def test_unknown_word(data):
 def test_a_chain_needs_no_hidden_layer():
     body = body_of(Chain(["a", "b"]), MLP(()))
     assert body(rows_for()).shape == (1, 1, 6, 4)
+
+
+class Steps(Chain):
+    """A scheme of a user's own."""
+
+    alias = "steps"
+
+
+def test_a_subclass_stays_one():
+    specs = [HeadSpec(name, "regression", 1, 0) for name in "ab"]
+    mask = np.array([[False, True], [True, True]])
+    adapted = Steps(passes="features").adapt(np.zeros((2, 2)), mask, tasks_of(specs))
+    assert type(adapted) is Steps
+    assert (adapted.order, adapted.passes) == (["b", "a"], "features")
+
+
+def test_a_task_may_read_a_set_of_tasks():
+    one, other = (_adjacency({"c": read}, "abc") for read in ({"a", "b"}, ["b", "a"]))
+    assert np.array_equal(one, other)

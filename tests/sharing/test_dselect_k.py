@@ -157,7 +157,8 @@ def test_one_expert_is_hard_sharing(trunk):
     [
         ({"n_experts": 0}, r"`n_experts` .* at least 1\. Found `n_experts = 0`"),
         ({"n_selected": 0}, r"`n_selected` .* at least 1\. Found `n_selected = 0`"),
-        ({"step_width": 0}, r"`step_width` must be above 0\. Found `step_width = 0`"),
+        ({"step_width": 0}, r"`step_width` .* number above 0\. Found `step_width = 0`"),
+        ({"step_width": -1}, r"`step_width` .* number above 0\. Found `step_width = -1`"),
         ({"entropy": -1.0}, r"`entropy` .* at least 0\. Found `entropy = -1.0`"),
     ],
 )

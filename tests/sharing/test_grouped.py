@@ -42,8 +42,11 @@ def test_a_trunk_for_each_group(trunk, n_members):
         tuple(tuple(group) for group in GROUPS),
         {"d": "x", "b": "x", "a": 1, "e": 1, "c": None},
         [*GROUPS, []],
+        [set(group) for group in GROUPS],
+        {frozenset(group) for group in GROUPS},
+        pd.Series({"d": "x", "b": "x", "a": "y", "e": "y", "c": "z"}),
     ],
-    ids=repr,
+    ids=["turned", "tuples", "mapping", "empty", "sets", "set of sets", "series"],
 )
 def test_other_ways_to_write_the_same_groups(groups):
     x = rows_for()
@@ -129,6 +132,19 @@ def test_auto_needs_some_pair_that_meets():
         ([["a", "b", "c", "d", "ee"]], r"names 'ee', which is no task.* Did you mean 'e'\?"),
         ({"a": 0, "b": 1}, "Task 'c' is in 0"),
         ("auto", "chosen in `fit`"),
+        (5, r"a list with a list of task names .*Found `groups = 5`"),
+        (None, "Found `groups = None`"),
+        ([1, 2], r"a list with a list of task names .*Found `groups = \[1, 2\]`"),
+        (["a", "b"], r"a list with a list of task names .*Found `groups = \['a', 'b'\]`"),
+        ([["a", ["b"]], ["c", "d", "e"]], r"names \['b'\], which is no task"),
+        (np.array(3), r"Found `groups = array\(3\)`"),
+        (([name] for name in "abcde"), r"Found `groups = <generator"),
+        ([{"a": 1, "b": 1}, ["c", "d", "e"]], r"Found `groups = \[\{'a': 1"),
+        ({"a": ["x"], "b": ["x"]}, r"must lead from each task to its group.*\['x'\] for 'a'"),
+        (pd.DataFrame({"a": [0]}), "a list with a list of task names"),
+        (pd.Series([["a", "b"], ["c"]]), r"must lead from each task to its group.*for 0"),
+        (pd.Series({"a": 1.0, "b": np.nan}), r"must give each task a group\. Found nan for 'b'"),
+        ({"a": 1.0, "b": float("nan")}, r"must give each task a group\. Found nan for 'b'"),
     ],
 )
 def test_bad_groups(groups, match):
@@ -139,3 +155,19 @@ def test_bad_groups(groups, match):
 def test_unknown_word():
     with pytest.raises(ValueError, match=r"'auto'.*Found `groups = 'atuo'`"):
         Grouped("atuo").adapt(np.zeros((2, 1)), np.ones((2, 1)) > 0, [])
+
+
+class Groups(Grouped):
+    """A scheme of a user's own."""
+
+    alias = "groups"
+
+
+def test_a_subclass_stays_one():
+    specs = [HeadSpec(name, "regression", 1, 0) for name in "ab"]
+    nothing = np.zeros((4, 2))
+    scheme = Groups(n_groups=1)
+    adapted = scheme.adapt(nothing, nothing > 0, tasks_of(specs))
+    assert type(adapted) is Groups
+    assert adapted.groups == [["a", "b"]]
+    assert scheme.groups == "auto"

@@ -73,3 +73,8 @@ def test_without_a_layer_tasks_read_the_features():
 def test_no_expert():
     with pytest.raises(ValueError, match=r"`n_experts` .* at least 1\. Found `n_experts = 0`"):
         body_of(MMoE(0))
+
+
+def test_a_gate_is_shared_or_not():
+    with pytest.raises(ValueError, match=r"must be True or False\. Found `shared_gate = 'no'`"):
+        body_of(MMoE(shared_gate="no"))

@@ -94,3 +94,8 @@ def test_more_levels_than_blocks():
 def test_no_level():
     with pytest.raises(ValueError, match=r"`n_levels` .* at least 1\. Found `n_levels = 0`"):
         body_of(PLE(0))
+
+
+def test_no_expert():
+    with pytest.raises(ValueError, match=r"One of `n_shared_experts` and `n_task_experts`"):
+        body_of(PLE(None, 0, 0))

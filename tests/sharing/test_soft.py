@@ -171,3 +171,5 @@ def test_bad_parameters():
         body_of(Soft(strength=-1))
     with pytest.raises(ValueError, match=r"finite number.*Found `strength = inf`"):
         body_of(Soft("trace_norm", math.inf))
+    with pytest.raises(ValueError, match=r"Found `strength = array"):
+        body_of(Soft(strength=np.ones(2)))

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -113,10 +114,20 @@ def test_digits_in_a_pipeline():
     assert net.predict(images[:2]).shape == (2, 2)
 
 
+def test_words_are_no_pixels():
+    inputs = Inputs((8,), tuple(range(5)), ((5, 8),))
+    with pytest.raises(ValueError, match=r"holds categories, encoded as 3 columns.* Leave"):
+        CNN(image_shape=(2, 4)).blocks(inputs)
+    X = pd.DataFrame({"a": np.arange(6.0), "b": list("xyxyxz")})  # four encoded columns
+    net = MultiTaskNetClassifier(trunk=CNN(image_shape=(2, 2)), max_epochs=1)
+    with pytest.raises(ValueError, match="holds categories"):
+        net.fit(X, np.array([0, 1, 0, 1, 0, 1]))
+
+
 @pytest.mark.parametrize(
     ("shape", "params", "match"),
     [
-        ((64,), {}, r"reads images\. Found a table, .*64\)\. Set `image_shape="),
+        ((64,), {}, r"reads images\. Found a table, .*64\)\. Set `trunk=CNN\(image_shape="),
         ((64,), {"image_shape": (8, 9)}, r"8 \* 9 = 72\. Found 64 features"),
         ((64,), {"image_shape": (64,)}, r"Found `image_shape`, a shape \(64,\)"),
         ((64,), {"image_shape": (8, -8)}, r"`image_shape` must hold whole numbers"),

@@ -41,7 +41,7 @@ def test_numbers_come_first_then_categories_then_the_rest(own_input):
     h = trunk(x)
     table = trunk.blocks[0]
     # "auto": min(3, ceil(sqrt(3)) + 1) = 3, and 2 for two categories
-    assert [tuple(weight.shape) for weight in table.categories] == [(2, 3, 3), (2, 2, 2)]
+    assert [tuple(weight.shape) for weight in table.categories] == [(2, 1, 3, 3), (2, 1, 2, 2)]
     assert h.shape == (2, 5, 2 * 3 + 3 + 2 + 2)
     numbers = table.numbers(x[..., [0, 3]])
     torch.testing.assert_close(h[..., :6], numbers.flatten(2), rtol=0, atol=0)

@@ -63,8 +63,9 @@ def test_frequencies_at_the_start():
     ("params", "match"),
     [
         ({"n_frequencies": 0}, r"`n_frequencies` must be a whole number of at least 1"),
-        ({"frequency_scale": 0}, r"`frequency_scale` must be above 0: .* Found .* = 0`"),
-        ({"frequency_scale": -1.0}, r"`frequency_scale` must be a finite number of at least 0"),
+        ({"frequency_scale": 0}, r"`frequency_scale` .* number above 0\. Found .* = 0`"),
+        ({"frequency_scale": -1.0}, r"`frequency_scale` must be a finite number above 0"),
+        ({"lite": "yes"}, r"`lite` must be True or False\. Found `lite = 'yes'`"),
         ({"embedding_dim": 2.5}, r"Found `embedding_dim = 2\.5`"),
     ],
 )

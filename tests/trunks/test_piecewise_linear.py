@@ -112,11 +112,18 @@ def test_narrow_bins_are_exact_in_float32():
         ({"embedding_dim": 0}, r"`embedding_dim` must be a whole number of at least 1"),
         (
             {"edges": (1.0, 1.0)},
-            r"at least two rising numbers .* Found \[1\.0, 1\.0\] for number 0",
+            r"at least two rising, finite numbers .* Found \[1\.0, 1\.0\] for number 0, which",
         ),
         ({"edges": [(0, 1), (2,)]}, r"Found \[2\.0\] for number 1"),
         ({"edges": [(0, 1)]}, r"each of the 2 numbers, or those for all\. Found edges of 1\."),
         ({"edges": (0.0, float("nan"))}, r"Found \[0\.0, nan\]"),
+        ({"edges": [(0, 1), (2, np.inf)]}, r"Found \[2\.0, inf\] for .* encoded column 1\."),
+        ({"edges": (-np.inf, 0)}, r"finite numbers .* Found \[-inf, 0\.0\] for number 0"),
+        ({"edges": 5}, r"must be a sequence of numbers .*Found `edges = 5`"),
+        ({"edges": "abc"}, r"must be a sequence of numbers .*Found `edges = 'abc'`"),
+        ({"edges": ["a", "b"]}, r"must be a sequence of numbers .*Found `edges = \['a', 'b'\]`"),
+        ({"edges": [[0, [1]], [1, 2]]}, r"must be a sequence of numbers .*Found `edges = \["),
+        ({"edges": (0, 1), "activation": "relu"}, r"Found `activation = 'relu'`"),
     ],
 )
 def test_wrong_parameters(params, match):

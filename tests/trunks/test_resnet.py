@@ -52,9 +52,12 @@ def test_against_equation_2(n_blocks, name, activation):
         torch.testing.assert_close(h[copy], expected, rtol=0, atol=1e-11)
 
 
-def test_hidden_factor():
-    trunk = build(width=6, hidden_factor=1.5)
-    assert tuple(trunk.blocks[1].inner.weight.shape) == (2, 6, 9)
+@pytest.mark.parametrize(
+    ("factor", "width"), [(1.5, 9), (2, 12), (np.int64(2), 12), (np.float32(1.5), 9)]
+)
+def test_hidden_factor(factor, width):
+    trunk = build(width=6, hidden_factor=factor)
+    assert tuple(trunk.blocks[1].inner.weight.shape) == (2, 6, width)
 
 
 def test_blocks_that_add_nothing_leave_the_first_layer():

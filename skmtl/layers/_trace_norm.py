@@ -22,9 +22,13 @@ def trace_norm(matrices: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (...)
-        Norms, differentiable.
+        Norms, differentiable; NaN for a matrix with entries that are not finite.
     """
     wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
-    squares = torch.linalg.eigvalsh(wide @ wide.mT)  # ascending
+    gram = wide @ wide.mT
+    # Weights that have overflown shall show in the result, not as an error of the solver.
+    is_finite = torch.isfinite(gram).all(-1, keepdim=True).all(-2, keepdim=True)
+    squares = torch.linalg.eigvalsh(gram.where(is_finite, 0.0))  # ascending
     guard = torch.finfo(squares.dtype).eps * squares[..., -1:].detach() + 1e-30
-    return (squares.clamp_min(0) + guard).sqrt().sum(-1)
+    norms = (squares.clamp_min(0) + guard).sqrt().sum(-1)
+    return norms.where(is_finite[..., 0, 0], torch.nan)

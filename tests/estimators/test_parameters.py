@@ -1,0 +1,74 @@
+"""What counts as a change of parameters between two fits."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.preprocessing import FunctionTransformer
+
+from skmtl import MultiTaskNetRegressor
+from skmtl.estimators._parameters import built_from, check_unchanged
+from skmtl.penalties import L2, TaskRelations
+from skmtl.sharing import Grouped
+from skmtl.tasks import Task
+
+NAMES = [f"t{i}" for i in range(60)]
+
+
+def relations(r=1.0):
+    found = np.ones((60, 60))
+    found[30, 31] = found[31, 30] = r
+    return found
+
+
+def of_penalty(make):
+    return lambda r: {"penalty": make(r)}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        of_penalty(lambda r: TaskRelations(relations(r))),
+        of_penalty(lambda r: [L2(), TaskRelations(relations(r))]),
+        of_penalty(lambda r: TaskRelations(pd.DataFrame(relations(r), NAMES, NAMES))),
+        of_penalty(lambda r: TaskRelations(pl.DataFrame(relations(r), NAMES))),
+        of_penalty(lambda r: TaskRelations(torch.as_tensor(relations(r)))),
+        of_penalty(lambda r: TaskRelations(relations(r).astype(object))),
+        of_penalty(lambda r: TaskRelations(relations(r).tolist())),
+        of_penalty(lambda r: TaskRelations({("a", f"b{i}"): r for i in range(300)})),
+        lambda r: {"sharing": Grouped(pd.Series([0] * 30 + [r] + [0] * 69))},
+        lambda r: {"sharing": Grouped([{f"a{i}" for i in range(99)}, {f"b{r}"}])},
+        lambda r: {"preprocess": FunctionTransformer(kw_args={"table": relations(r)})},
+        lambda r: {"tasks": [Task("a", classes=[*range(50), 50 + int(10 * r)])]},
+        lambda r: {"net_params": {"x": relations(r)}},
+    ],
+)
+def test_a_change_anywhere_is_seen(make):
+    before = built_from(MultiTaskNetRegressor(**make(1.0)))
+    same = MultiTaskNetRegressor(**pickle.loads(pickle.dumps(make(1.0))))
+    check_unchanged(same, before)
+    changed = MultiTaskNetRegressor(**make(0.5))
+    with pytest.raises(ValueError, match="Set it back, or fit anew"):
+        check_unchanged(changed, before)
+
+
+def test_a_change_of_type_is_seen():
+    before = built_from(MultiTaskNetRegressor(penalty=TaskRelations(relations())))
+    changed = MultiTaskNetRegressor(penalty=TaskRelations(relations().astype(np.float32)))
+    with pytest.raises(ValueError, match=r"Found `penalty = TaskRelations\("):
+        check_unchanged(changed, before)
+
+
+def test_warm_start_does_not_go_on_with_other_relations():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(30, 2))
+    Y = pd.DataFrame(random.normal(size=(30, 60)), columns=NAMES)
+    est = MultiTaskNetRegressor(
+        penalty=TaskRelations(relations()), max_epochs=1, warm_start=True, random_state=0
+    ).fit(X, Y)
+    est.set_params(penalty=TaskRelations(relations())).fit(X, Y)
+    with pytest.raises(ValueError, match=r"with other values in what the repr leaves out\. Set"):
+        est.set_params(penalty=TaskRelations(relations(0.5))).fit(X, Y)
