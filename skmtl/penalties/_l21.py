@@ -64,7 +64,7 @@ class _L21(PenaltyModule):
             shapes = [tuple(weight.shape) for weight in weights]
             raise ValueError(
                 "The penalty 'l21' needs layers with weights of shape (copy, input, output), such "
-                f"as those of the trunks 'mlp' and 'resnet'. Found {shapes} in part "
+                f"as those of the trunks 'mlp' and 'resnet' without embeddings. Found {shapes} in part "
                 f"{self.part!r}."
             )
         if self.part == "input":  # several stacks may read the same features
