@@ -567,6 +567,17 @@ def test_links(head, n_columns):
 
 
 @every_head
+@pytest.mark.parametrize("size", [1.0, 40.0])
+def test_mean_outputs_predict_the_mean(head, n_columns, size):
+    z = size * torch.stack([head_case(head, n_columns)[0] for _ in range(3)], dim=1)
+    mean = head.mean_outputs(z)  # (member, model, task, output, sample)
+    assert mean.shape == z[:, 0].shape
+    assert torch.isfinite(mean).all()
+    torch.testing.assert_close(head.link(mean), head.link(z).mean(1))
+    torch.testing.assert_close(head.link(head.mean_outputs(z[:, :1])), head.link(z[:, 0]))
+
+
+@every_head
 def test_no_small_step_beats_the_null_outputs(head, n_columns):
     z, y, w = head_case(head, n_columns)
     null = head.null_outputs(y, w)

@@ -87,6 +87,21 @@ class Head(Strategy):
         """
 
     @abstractmethod
+    def mean_outputs(self, z: Tensor) -> Tensor:
+        """Return the outputs whose prediction is the mean of several predictions.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., model, task, output, sample)
+            Outputs of several models.
+
+        Returns
+        -------
+        Tensor of shape (..., task, output, sample)
+            For which :meth:`link` gives the mean over models of ``link(z)``.
+        """
+
+    @abstractmethod
     def null_outputs(self, y: Tensor, w: Tensor) -> Tensor:
         """Return the outputs of the best constant model.
 

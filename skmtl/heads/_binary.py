@@ -39,6 +39,11 @@ class BinaryHead(Head):
         """Return the probabilities of both classes."""
         return torch.cat([torch.sigmoid(-z), torch.sigmoid(z)], dim=-2)
 
+    def mean_outputs(self, z: Tensor) -> Tensor:
+        """Return the logit of the mean probability."""
+        # In logarithms: a probability near 0 or 1 has no logit after rounding.
+        return torch.logsumexp(F.logsigmoid(z), -4) - torch.logsumexp(F.logsigmoid(-z), -4)
+
     def null_outputs(self, y: Tensor, w: Tensor) -> Tensor:
         """Return the logit of the share of the second class."""
         return torch.logit(self.weighted_mean(y, w), eps=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -38,6 +40,10 @@ class MulticlassHead(Head):
     def link(self, z: Tensor) -> Tensor:
         """Return the probabilities of all classes."""
         return torch.softmax(z, dim=-2)
+
+    def mean_outputs(self, z: Tensor) -> Tensor:
+        """Return the logarithms of the mean probabilities."""
+        return torch.logsumexp(torch.log_softmax(z, dim=-2), -4) - math.log(z.shape[-4])
 
     def null_outputs(self, y: Tensor, w: Tensor) -> Tensor:
         """Return the logarithms of the class shares."""

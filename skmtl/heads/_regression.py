@@ -40,6 +40,10 @@ class RegressionHead(Head):
         """Return the outputs: standardised numbers."""
         return z
 
+    def mean_outputs(self, z: Tensor) -> Tensor:
+        """Return the mean."""
+        return z.mean(-4)
+
     def null_outputs(self, y: Tensor, w: Tensor) -> Tensor:
         """Return the mean of the targets."""
         return self.weighted_mean(y, w)

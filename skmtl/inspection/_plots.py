@@ -21,6 +21,8 @@ _COLORS = {
 _GREY = "#d9d9d9"
 #: More numbers than these tasks' cells hold could not be read.
 _MOST_WITH_NUMBERS = 16
+#: Intervals reach so many times as far as the median one, or are cut.
+_USUAL_WIDTHS = 5
 
 
 def plot_sharing_report(report: SharingReport, ax: Any = None) -> Any:
@@ -37,7 +39,8 @@ def plot_sharing_report(report: SharingReport, ax: Any = None) -> Any:
     -------
     matplotlib.axes.Axes
         Tasks from the largest gain, at the top, to the smallest; those that could not be
-        scored come last, empty.
+        scored come last, empty.  An interval that is far wider than most is cut, with an
+        arrow, so that the others can be read.
 
     Raises
     ------
@@ -59,6 +62,7 @@ def plot_sharing_report(report: SharingReport, ax: Any = None) -> Any:
         ax.plot(
             rows["gain"], height[here], "o", color=color, ms=5, label=f"{verdict} ({len(rows)})"
         )
+    _cut_wide_intervals(ax, table, height)
     ax.set_yticks(height, table.index.astype(str), fontsize=9)
     ax.set_ylim(-0.7, len(table) - 0.3)
     ax.set_xlabel(f"score of the shared net - own net, {report.confidence:.0%} interval")
@@ -69,6 +73,22 @@ def plot_sharing_report(report: SharingReport, ax: Any = None) -> Any:
     # Above the axes, where it hides no task.
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9)
     return ax
+
+
+def _cut_wide_intervals(ax: Any, table: pd.DataFrame, height: np.ndarray) -> None:
+    """Limit the axis where a few intervals would leave the others no room."""
+    widths = (table["upper"] - table["lower"]).dropna()
+    if widths.empty:
+        return
+    reach = _USUAL_WIDTHS * widths.median() / 2
+    low, high = table["gain"].min() - reach, table["gain"].max() + reach
+    is_left, is_right = table["lower"] < low, table["upper"] > high
+    if not (is_left | is_right).any():
+        return
+    ax.set_xlim(max(low, table["lower"].min()), min(high, table["upper"].max()))
+    for is_cut, end, marker in ((is_left, low, "<"), (is_right, high, ">")):
+        n_cut = int(is_cut.sum())
+        ax.plot([end] * n_cut, height[is_cut.to_numpy()], marker, color="0.3", ms=5, clip_on=False)
 
 
 def plot_affinity(frame: Any, groups: Sequence[Sequence[Any]] | None = None, ax: Any = None) -> Any:

@@ -149,6 +149,8 @@ class TaskNet(NeuralNet):
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the objective of a batch, and remember the losses for the epoch's record."""
+        if not training:  # what is judged is what will predict
+            y_pred = self.criterion_.ensemble(y_pred, self.module_.n_submodels)
         losses = self.criterion_.task_losses(y_pred, y_true)
         self._epoch.add(losses, y_true.n_labelled)
         return self.criterion_(losses, y_true.present, self.module_)
@@ -210,7 +212,8 @@ class TaskNet(NeuralNet):
         self.module_.eval()
         self.criterion_.eval()
         for x, targets in iterator:
-            losses, _ = self.criterion_.losses_and_gradients(self.module_(x), targets)
+            z = self.criterion_.ensemble(self.module_(x), self.module_.n_submodels)
+            losses, _ = self.criterion_.losses_and_gradients(z, targets)
             self._epoch.add(losses, targets.n_labelled)
 
     def _listens_to_batches(self, training: bool) -> bool:

@@ -92,6 +92,28 @@ class Objective(nn.Module):
             return losses[0], gradients[0]
         return torch.cat(losses, dim=1), torch.cat(gradients, dim=1)
 
+    def ensemble(self, z: Tensor, n_submodels: int) -> Tensor:
+        """Compute outputs that predict the mean of the submodels' predictions.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member and submodel, output row, sample)
+            Outputs of the network.
+        n_submodels : int
+            Submodels of a member.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            Outputs of the members.
+        """
+        if n_submodels == 1:
+            return z
+        z = z.contiguous().unflatten(0, (-1, n_submodels))  # (member, submodel, row, sample)
+        groups = self.layout.groups
+        means = [group.head.mean_outputs(group.outputs(z)).flatten(1, 2) for group in groups]
+        return torch.cat(means, dim=1)
+
     def scaled_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
         """Compute the losses of each task, and the derivative of their weighted sum by z.
 

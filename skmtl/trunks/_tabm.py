@@ -57,9 +57,6 @@ class TabM(Trunk):
 
     Notes
     -----
-    Departure: early stopping judges the mean of the submodels' losses, an upper bound of the
-    loss of their mean.
-
     Shared by the submodels: the matrices of all layers, and the embeddings.  The matrix
     products cost as much as `k` nets of this size; the weights grow by vectors only (32
     submodels of two layers of 128 hold about twice those of one MLP).

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
@@ -18,6 +19,13 @@ from skmtl.penalties import L2
 from skmtl.sharing import Chain, Grouped, MMoE, Sharing, Soft
 from skmtl.training import BatchIterator, DivergedError
 from skmtl.trunks import MLP, ModuleTrunk, ResNet, TabM
+
+
+class _Listener(Callback):
+    """Listens to batches, so that skorch's own loop runs."""
+
+    def on_batch_end(self, net, **kwargs):
+        pass
 
 
 def planted(seed, n=600):
@@ -255,6 +263,26 @@ def test_what_the_history_says_of_submodels_is_their_mean(table):
     est = fit(table, trunk=TabM((5,), k=4), early_stopping=False)
     named = est.history_[[f"train_loss_{name}" for name in "uvw"]].sum(axis=1)
     np.testing.assert_allclose(est.history_["train_loss"], named, rtol=1e-5)
+
+
+@pytest.mark.parametrize("callbacks", [None, [_Listener()]], ids=["fast", "skorch"])
+def test_early_stopping_judges_the_mean_of_the_submodels(table, callbacks):
+    X, Y = table
+    est = MultiTaskNetClassifierRegressor(
+        trunk=TabM((5,), k=6, dropout=0.0), max_epochs=3, random_state=0, callbacks=callbacks
+    )
+    est.fit(X[:90], Y[:90], X_val=X[90:], y_val=Y[90:])
+    network, objective = est.net_.module_, est.net_.criterion_
+    data = _data_of(est, X[90:], Y[90:])
+    x, targets = next(iter(BatchIterator(data, len(data))))
+    z = network(x)
+    means = objective.ensemble(z, 6)
+    losses = objective.task_losses(means, targets)
+    best = est.history_.loc[est.best_epoch_]
+    for name, loss in zip(objective.layout.names, losses[0].tolist(), strict=True):
+        assert best[f"valid_loss_{name}"] == pytest.approx(loss, rel=1e-4)
+    each = objective.task_losses(z, targets).mean(0)
+    assert (losses[0] < each).all()  # the loss of the mean is below the mean of the losses
 
 
 def test_a_chain_of_submodels(table):

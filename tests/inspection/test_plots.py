@@ -55,6 +55,22 @@ def test_gains_from_the_largest_to_the_smallest():
     assert list(ax.lines[0].get_xdata()) == [0, 0]
 
 
+def test_an_interval_that_would_leave_the_others_no_room_is_cut():
+    found = report(6)
+    assert len(drawn(plot_sharing_report(found)).get_lines()) == 4  # zero and three verdicts
+    wide = found.table.index[0]
+    found.table.loc[wide, ["lower", "upper"]] = [-50.0, 60.0]
+    ax = drawn(plot_sharing_report(found))
+    low, high = ax.get_xlim()
+    gains = found.table["gain"]
+    assert (low, high) == pytest.approx((gains.min() - 2.5, gains.max() + 2.5))
+    arrows = {line.get_marker(): line for line in ax.get_lines() if line.get_marker() in "<>"}
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    for marker, end in (("<", low), (">", high)):
+        assert arrows[marker].get_xdata().tolist() == [pytest.approx(end)]
+        assert names[int(arrows[marker].get_ydata()[0])] == wide
+
+
 def test_each_verdict_has_a_colour_and_a_count():
     ax = drawn(plot_sharing_report(report(40)))
     verdicts = report(40).table["verdict"].value_counts()
