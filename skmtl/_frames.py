@@ -8,6 +8,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+#: What is no frame, told apart without narwhals: that takes longer to say so than a prediction
+#: takes, and the first time a tenth of a second, to look for plugins.
+_NO_FRAMES = (np.ndarray, list, tuple)
+
 
 def is_frame(data: Any) -> bool:
     """Tell whether `data` is a table with named columns (pandas, polars, pyarrow, ...).
@@ -22,8 +26,8 @@ def is_frame(data: Any) -> bool:
     bool
         True for an eager frame, False for a lazy one and for everything else.
     """
-    if isinstance(data, np.ndarray | list | tuple):
-        return False  # narwhals takes longer to say so than a prediction takes
+    if isinstance(data, _NO_FRAMES):
+        return False
     return isinstance(data, pd.DataFrame) or isinstance(
         nw.from_native(data, eager_only=True, pass_through=True), nw.DataFrame
     )
@@ -42,6 +46,8 @@ def is_series(data: Any) -> bool:
     bool
         True for a column.
     """
+    if isinstance(data, _NO_FRAMES):
+        return False
     return isinstance(data, pd.Series) or isinstance(
         nw.from_native(data, series_only=True, pass_through=True), nw.Series
     )
@@ -197,7 +203,8 @@ def check_eager(data: Any, name: str) -> None:
     TypeError
         If `data` is a lazy frame.
     """
-    if isinstance(data, pd.DataFrame):
-        return  # narwhals minds doubled names; what reads the columns says so better
+    # narwhals minds doubled names of pandas; what reads the columns says so better
+    if isinstance(data, (pd.DataFrame, *_NO_FRAMES)):
+        return
     if isinstance(nw.from_native(data, pass_through=True), nw.LazyFrame):
         raise TypeError(f"{name} is a lazy frame, which holds no rows yet. Call its collect().")

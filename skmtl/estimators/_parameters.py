@@ -130,6 +130,9 @@ def _repr(value: Any) -> str:
 
 def _contents(value: Any) -> str:
     """Return a text that tells any two values apart: reprs cut arrays, frames and lists."""
+    # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
+    if value is None or isinstance(value, str | Real | type | torch.dtype | torch.device):
+        return _repr(value)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     parts: list[Any]
