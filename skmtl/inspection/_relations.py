@@ -33,7 +33,8 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the heads have hidden layers, so that their output layers read different things.
+        If the heads read different features: they have hidden layers, or the sharing scheme
+        gives tasks trunks of their own.
 
     References
     ----------
@@ -42,7 +43,14 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     """
     net, _ = inner_net(estimator)
     net = _fitted(estimator, net)
-    heads = net.net_.module_.heads
+    network = net.net_.module_
+    if not network.body.has_common_features:
+        raise ValueError(
+            "Relations are read from heads that read the same features, as with 'hard', 'chain', "
+            f"'mmoe', 'dselect_k' or 'attention'. Found `sharing = {net.sharing!r}`, under which "
+            "tasks have features of their own."
+        )
+    heads = network.heads
     if heads.hidden:
         raise ValueError(
             "Relations are read from heads without hidden layers. Found "

@@ -21,13 +21,16 @@ class Penalty(Strategy):
     Most read the weights of a named part of the network; biases are never penalised.
     (Decoupled weight decay is not a penalty but part of the optimiser: ``weight_decay``.)
 
-    Attributes
+    Parameters
     ----------
-    strength : float
+    strength : float, default=1e-4
         Factor, at least 0.
-    part : {"all", "input", "trunk", "sharing", "heads"}
+    part : {"all", "input", "trunk", "sharing", "heads"}, default="all"
         Which weights: all of them, the first layer, the trunk, what the sharing scheme adds
         to it, or the heads.
+
+    Attributes
+    ----------
     parts : tuple of str
         Parts that make sense.
     relates_tasks : bool
@@ -36,8 +39,10 @@ class Penalty(Strategy):
 
     parts: ClassVar[tuple[str, ...]] = PARTS
     relates_tasks: ClassVar[bool] = False
-    strength: float
-    part: str
+
+    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
+        self.strength = strength
+        self.part = part
 
     @abstractmethod
     def build(self, layout: Any, n_members: int) -> PenaltyModule:

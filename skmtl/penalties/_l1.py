@@ -34,25 +34,8 @@ class L1(Penalty):
 
     alias = "l1"
 
-    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
-        self.strength = strength
-        self.part = part
-
     def build(self, layout: Any, n_members: int) -> PenaltyModule:
-        """Build the term.
-
-        Parameters
-        ----------
-        layout : Layout
-            Ignored.
-        n_members : int
-            Number of networks.
-
-        Returns
-        -------
-        PenaltyModule
-            Of weights.
-        """
+        """Build the term."""
         return _L1(self, n_members)
 
 

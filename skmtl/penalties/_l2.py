@@ -38,25 +38,8 @@ class L2(Penalty):
 
     alias = "l2"
 
-    def __init__(self, strength: float = 1e-4, part: str = "all") -> None:
-        self.strength = strength
-        self.part = part
-
     def build(self, layout: Any, n_members: int) -> PenaltyModule:
-        """Build the term.
-
-        Parameters
-        ----------
-        layout : Layout
-            Ignored.
-        n_members : int
-            Number of networks.
-
-        Returns
-        -------
-        PenaltyModule
-            Of weights.
-        """
+        """Build the term."""
         return _L2(self, n_members)
 
 

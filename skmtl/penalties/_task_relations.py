@@ -45,6 +45,10 @@ class TaskRelations(Penalty):
 
     Notes
     -----
+    Weights of heads can only be compared where all heads read the same features, as they do
+    under ``"hard"``, ``"chain"``, ``"mmoe"``, ``"dselect_k"`` and ``"attention"``; with trunks of
+    their own, tasks are related by their losses alone (``form="product"``).
+
     A task without a label in a batch has no part in the product there.
     :func:`skmtl.inspection.sharing_report` leaves this penalty out of a task's own net.
 

@@ -15,7 +15,7 @@ class TraceNorm(Penalty):
     """``Omega = strength * |W|_*``, the sum of singular values of the heads' weights.
 
     W has a column for each output of each task: with few singular values the heads of all
-    tasks lie in a common subspace of the representation.
+    tasks lie in a common subspace of the representation that they share.
 
     Parameters
     ----------

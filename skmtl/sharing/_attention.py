@@ -68,6 +68,8 @@ class Attention(Sharing):
 
 
 class _AttentionBody(Body):
+    has_common_features = True
+
     def __init__(
         self, blocks: list[Block], n_tasks: int, n_members: int, reduction: int, seeds: Seeds
     ) -> None:

@@ -74,6 +74,8 @@ class Body(nn.Module, ABC):
         Width of the representation.
     is_separate : bool
         Whether each weight belongs to one task.
+    has_common_features : bool
+        Whether all heads read the same features, so that their weights can be compared.
     mixing_names : tuple of str
         Parameters that mix rather than weigh, where 0 is no neutral value: weight decay, and
         penalties on all weights, leave them alone.
@@ -87,6 +89,7 @@ class Body(nn.Module, ABC):
 
     is_separate: ClassVar[bool] = False
     mixing_names: ClassVar[tuple[str, ...]] = ()
+    has_common_features: bool = False
     trunk: Any
     out_features: int
 

@@ -124,15 +124,16 @@ def _adjacency(order: Any, names: Sequence[str]) -> np.ndarray:
     """Return which task (column) reads which (row), shape (task, task), bool."""
     if isinstance(order, str):
         raise ValueError("`order = 'auto'` is chosen in `fit`: call `adapt` with labels first.")
+    place = {name: i for i, name in enumerate(names)}
     reads = np.zeros((len(names), len(names)), dtype=bool)
     for task, read in _parents(order):
         for name in (task, *read):
-            if not isinstance(name, str) or name not in names:
+            if not isinstance(name, str) or name not in place:
                 raise ValueError(
                     f"`order` names {name!r}, which is no task. The tasks are {list(names)}."
                     f"{did_you_mean(name, names)}"
                 )
-        reads[[list(names).index(name) for name in read], list(names).index(task)] = True
+        reads[[place[name] for name in read], place[task]] = True
     return reads
 
 

@@ -32,6 +32,8 @@ class OutputChainBody(Body):
         Whether labels stand for outputs in training.
     """
 
+    has_common_features = True
+
     is_read: Tensor
     order: Tensor
     place: Tensor
@@ -145,6 +147,8 @@ class FeatureChainBody(Body):
     depths : ndarray of shape (task,)
         Number of steps before each task.
     """
+
+    has_common_features = True
 
     is_read: Tensor
 

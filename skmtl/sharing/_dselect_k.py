@@ -105,6 +105,7 @@ def smooth_step(z: Tensor, width: float) -> Tensor:
 
 
 class _DSelectKBody(Body):
+    has_common_features = True
     mixing_names = ("codes", "shares")
     digits: Tensor
 

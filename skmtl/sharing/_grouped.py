@@ -97,7 +97,7 @@ def _without_gaps(affinity: np.ndarray, names: list[str]) -> np.ndarray:
     apart = ~np.eye(len(names), dtype=bool)
     unknown = np.isnan(affinity) & apart
     if not unknown.any():
-        return np.nan_to_num(affinity)  # the diagonal of a constant task
+        return affinity
     first, second = (names[i] for i in np.argwhere(unknown)[0])
     told = (
         f"Tasks {first!r} and {second!r} have fewer than three rows with labels of both, or one of "
@@ -177,6 +177,7 @@ class _GroupedBody(Body):
         self.trunk = trunk
         self.n_members = n_members
         self.out_features = trunk.out_features
+        self.has_common_features = len(set(group_of_task)) == 1
         positions = torch.as_tensor(group_of_task)
         self.register_buffer("group_of_task", positions, persistent=False)
 

@@ -64,6 +64,8 @@ class HardBody(Body):
         Built.
     """
 
+    has_common_features = True
+
     def __init__(self, trunk: Stack) -> None:
         super().__init__()
         self.trunk = trunk

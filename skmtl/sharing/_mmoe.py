@@ -66,6 +66,8 @@ class MMoE(Sharing):
 
 
 class _MMoEBody(Body):
+    has_common_features = True
+
     def __init__(self, trunk: Stack, gate: Gate) -> None:
         super().__init__()
         self.trunk = trunk

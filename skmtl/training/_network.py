@@ -189,7 +189,9 @@ def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
     """List the weights that read the features: of each stack, and each copy of a user's module."""
     level = trunk[0][0].split(".")[2] if trunk else ""
     first = [(name, p) for name, p in trunk if name.split(".")[2] == level]
-    embeddings = [p for name, p in first if ".embedding." in name]
+    embeddings = [
+        p for name, p in first if ".embedding." in name and not COPY_OF_MODULE.search(name)
+    ]
     found: dict[Any, Tensor] = {}
     for name, parameter in first:
         copies = COPY_OF_MODULE.search(name)

@@ -3,7 +3,7 @@ import torch
 
 from skmtl.sharing import AdaTT
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     body_of,
     each_trunk,

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from skmtl.sharing import Attention, Hard
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     block_by_hand,
     body_of,

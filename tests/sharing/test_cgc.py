@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from skmtl.sharing import CGC, Hard, Independent, MMoE
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     body_of,
     each_trunk,

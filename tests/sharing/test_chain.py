@@ -20,7 +20,7 @@ from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.trunks import MLP
 from skmtl.weighting import Fixed
 from tests.oracle import Table, loop_losses, rows_of, tasks_of
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     TRUNKS,
     assert_tight,
     body_of,

@@ -3,7 +3,7 @@ import torch
 
 from skmtl.sharing import CrossStitch, Hard, Independent
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     block_by_hand,
     body_of,

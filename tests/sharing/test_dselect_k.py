@@ -7,7 +7,7 @@ import torch
 from skmtl.sharing import DSelectK, Hard
 from skmtl.sharing._dselect_k import smooth_step
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     body_of,
     each_trunk,

@@ -8,7 +8,7 @@ from skmtl.heads import HeadSpec
 from skmtl.sharing import Grouped, Hard, Independent
 from skmtl.tasks import TaskWarning
 from tests.oracle import tasks_of
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     body_of,
     each_trunk,

@@ -2,7 +2,7 @@ import pytest
 
 from skmtl.sharing import CGC, PLE, Independent
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     assert_tight,
     body_of,
     each_trunk,

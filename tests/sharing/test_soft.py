@@ -7,7 +7,7 @@ from torch.func import functional_call
 
 from skmtl.sharing import Hard, Independent, Soft
 from skmtl.trunks import MLP
-from tests.sharing.test_base import (
+from tests.sharing.oracle import (
     PenaltyOf,
     assert_tight,
     body_of,
