@@ -11,8 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from skmtl.heads import HeadSpec, Layout
+from skmtl.layers import Seeds
 from skmtl.tasks import Task
 from skmtl.training import TaskData
+from skmtl.weighting import TaskGradients
 
 #: Every kind twice, of several widths, and not in the order in which the network keeps them.
 MIXED = (
@@ -24,6 +26,16 @@ MIXED = (
     HeadSpec("paid", "binary", 1, 2),
     HeadSpec("make", "multiclass", 1, 3),
 )
+
+
+def numbers(*names):
+    """The layout of regression tasks, in this order."""
+    return Layout.of([HeadSpec(name, "regression", 1, 0) for name in names])
+
+
+def new_seeds(seed=0):
+    """Sources of randomness."""
+    return Seeds.spawn(np.random.RandomState(seed))
 
 
 @dataclass(frozen=True)
@@ -129,3 +141,20 @@ def tasks_of(specs):
 def layout_of(names):
     """Lay out regressions of these names."""
     return Layout.of([HeadSpec(name, "regression", 1, 0) for name in names])
+
+
+class GivenGradients(TaskGradients):
+    """Gradients of tasks as a test has made them, shape (member, task, coordinate)."""
+
+    def __init__(self, jacobian):
+        self._jacobian = jacobian
+
+    @property
+    def gramian(self):
+        """Products of the rows."""
+        return self._jacobian @ self._jacobian.mT
+
+    @property
+    def jacobian(self):
+        """The rows."""
+        return self._jacobian

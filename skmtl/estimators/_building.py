@@ -12,7 +12,14 @@ from skmtl.heads import HeadSpec, Layout
 from skmtl.layers import UNWEIGHTED, Inputs, Seeds
 from skmtl.penalties import resolve_penalties
 from skmtl.tasks import Task
-from skmtl.training import NetworkSpec, Objective, TaskNet, resolve_optimizer, split_callbacks
+from skmtl.training import (
+    NetworkSpec,
+    Objective,
+    TaskNet,
+    choose_wrt,
+    resolve_optimizer,
+    split_callbacks,
+)
 from skmtl.trunks import MLP, ModuleTrunk, Trunk
 from skmtl.weighting import resolve_weighting
 
@@ -54,10 +61,12 @@ def build_net(
         estimator.activation,
     )
     names = [task.name for task in tasks]
-    weighting = resolve_weighting(estimator.loss_weights, names).build(layout.names, 1)
+    weighting = resolve_weighting(estimator.loss_weights, names).build(layout, 1, seeds)
     penalties = [p.build(layout, 1) for p in resolve_penalties(estimator.penalty)]
     objective = Objective(layout, weighting, penalties)
     network = spec.build(inputs, layout, seeds)
+    if weighting.needs_gradients:
+        choose_wrt(network, weighting)  # tells at once if there is nothing to compare
     callbacks, _ = split_callbacks(estimator.callbacks)
     params = dict(estimator.net_params or {})
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size

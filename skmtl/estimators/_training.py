@@ -223,9 +223,11 @@ def train_net(
 
 def _fixed_weights(net: TaskNet) -> np.ndarray:
     """Return the tasks' weights in the validation score: the fixed ones, or equal ones."""
-    weights = getattr(net.criterion_.weighting, "weights", None)
-    n_tasks = net.criterion_.layout.n_tasks
-    return np.ones(n_tasks) if weights is None else weights[0].double().cpu().numpy()
+    weighting = net.criterion_.weighting
+    if not weighting.is_constant:
+        return np.ones(net.criterion_.layout.n_tasks)
+    weights: np.ndarray = weighting.weights[0].double().cpu().numpy()
+    return weights
 
 
 @contextmanager

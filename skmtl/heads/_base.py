@@ -25,9 +25,13 @@ class Head(Strategy):
     weight_per_output : bool
         Whether each output has labels and weights of its own (a vector-valued regression),
         or all outputs of a task one label (a class).
+    likelihood_factor : float
+        ``f`` in ``f * loss / sigma^2 + log(sigma)``, the negative log-likelihood of noise sigma:
+        1/2 for squared errors, 1 for cross-entropies (a softmax of temperature sigma^2).
     """
 
     weight_per_output: ClassVar[bool] = False
+    likelihood_factor: ClassVar[float] = 1.0
 
     @abstractmethod
     def n_outputs(self, n_columns: int, n_classes: int) -> int:

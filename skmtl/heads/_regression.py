@@ -20,6 +20,7 @@ class RegressionHead(Head):
 
     alias = "regression"
     weight_per_output = True
+    likelihood_factor = 0.5
 
     def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one output per column."""

@@ -74,8 +74,13 @@ class Body(nn.Module, ABC):
         Width of the representation.
     is_separate : bool
         Whether each weight belongs to one task.
+    shares_weights : bool
+        Whether some weight is read by more than one task.
     has_common_features : bool
         Whether all heads read the same features, so that their weights can be compared.
+    has_one_representation : bool
+        Whether all heads read one representation, and outputs nothing else: the task axis
+        has size 1.
     mixing_names : tuple of str
         Parameters that mix rather than weigh, where 0 is no neutral value: weight decay, and
         penalties on all weights, leave them alone.
@@ -88,8 +93,10 @@ class Body(nn.Module, ABC):
     """
 
     is_separate: ClassVar[bool] = False
+    shares_weights: bool = True
     mixing_names: ClassVar[tuple[str, ...]] = ()
     has_common_features: bool = False
+    has_one_representation: bool = False
     trunk: Any
     out_features: int
 

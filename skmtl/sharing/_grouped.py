@@ -177,7 +177,8 @@ class _GroupedBody(Body):
         self.trunk = trunk
         self.n_members = n_members
         self.out_features = trunk.out_features
-        self.has_common_features = len(set(group_of_task)) == 1
+        self.has_common_features = self.has_one_representation = len(set(group_of_task)) == 1
+        self.shares_weights = len(set(group_of_task)) < len(group_of_task)
         positions = torch.as_tensor(group_of_task)
         self.register_buffer("group_of_task", positions, persistent=False)
 

@@ -65,6 +65,7 @@ class HardBody(Body):
     """
 
     has_common_features = True
+    has_one_representation = True
 
     def __init__(self, trunk: Stack) -> None:
         super().__init__()

@@ -69,6 +69,7 @@ class IndependentBody(Body):
     """
 
     is_separate = True
+    shares_weights = False
 
     def __init__(self, trunk: Stack, n_members: int) -> None:
         super().__init__()

@@ -89,6 +89,8 @@ class Soft(Sharing):
 
 
 class _SoftBody(Body):
+    shares_weights = False
+
     def __init__(self, trunk: Stack, n_members: int, distance: str, strength: float) -> None:
         super().__init__()
         self.trunk = trunk

@@ -79,7 +79,8 @@ class _StructureBody(Body):
         stacks = [shared]
         if own:
             stacks.append(Stack(own, read, self.n_members * self.n_tasks, seeds))
-        self.has_common_features = not own
+        self.shares_weights = n_shared > 0
+        self.has_common_features = self.has_one_representation = not own
         self.trunk = nn.ModuleList(stacks)
         self.out_features = stacks[-1].out_features
 

@@ -1,5 +1,6 @@
 """Training: the network, the objective, the batches and the skorch net."""
 
+from skmtl.training._backward import autograd_backward as autograd_backward
 from skmtl.training._batches import Batch as Batch
 from skmtl.training._batches import BatchIterator as BatchIterator
 from skmtl.training._batches import BatchTargets as BatchTargets
@@ -20,4 +21,6 @@ from skmtl.training._network import NetworkSpec as NetworkSpec
 from skmtl.training._objective import Objective as Objective
 from skmtl.training._optimizer import FusedAdamW as FusedAdamW
 from skmtl.training._optimizer import resolve_optimizer as resolve_optimizer
+from skmtl.training._task_gradients import choose_wrt as choose_wrt
+from skmtl.training._task_gradients import parameter_gradients as parameter_gradients
 from skmtl.training._threads import torch_threads as torch_threads

@@ -77,8 +77,7 @@ class EarlyStopping(Callback):
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Forget earlier fits."""
         owners = net.module_.owners()
-        learns = any(True for _ in net.criterion_.parameters())
-        self._is_separate = owners is not None and not learns
+        self._is_separate = owners is not None and net.criterion_.weighting.is_constant
         n = len(self.score.weights) if self._is_separate else 1
         # For each tensor the axis along which, and to whom, its entries belong.
         self._owners = owners if self._is_separate else [(None, 0)] * len(self._state(net))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
-from skmtl.training._batches import BatchIterator, TaskData
+from skmtl.training._backward import StepResult, autograd_backward
+from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
 from skmtl.training._callbacks import StopTraining
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
@@ -80,7 +81,7 @@ class TaskNet(NeuralNet):
         # Only `module_` and `criterion_` go through skorch's pickling, which maps CUDA
         # tensors to a machine without it; a second reference would not.
         self.module, self.criterion = Network, Objective
-        self._epoch = _EpochLosses()
+        self._epoch = _EpochSums()
         self._lowest: dict[str, float] = {}  # loss of the best epoch so far, by prefix
         return self
 
@@ -155,9 +156,32 @@ class TaskNet(NeuralNet):
         self._epoch.add(losses, y_true.n_labelled)
         return self.criterion_(losses, y_true.present, self.module_)
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        """Take a step of skorch's own loop; the network may read the labels in training."""
-        return super().train_step_single(batch, targets=batch.targets, **fit_params)
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute the gradients of a step of skorch's own loop.
+
+        Parameters
+        ----------
+        batch : Batch
+            Features and targets.
+        **fit_params : object
+            Ignored.
+
+        Returns
+        -------
+        dict
+            ``loss`` and ``y_pred``.
+        """
+        self._set_training(True)
+        step = autograd_backward(self.module_, self.criterion_)(*batch)
+        self._record(step, batch.targets)
+        total = self.criterion_.weighting(step.losses, batch.targets.present).sum()
+        return {"loss": total.detach(), "y_pred": step.z}
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        """Take a step of skorch's own loop."""
+        step = super().train_step(batch, **fit_params)
+        self._look_back(batch)
+        return step
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -185,27 +209,42 @@ class TaskNet(NeuralNet):
             # One row stands for all batches: callbacks of skorch look for it.
             self.history.new_batch()
             (self._train if training else self._evaluate)(iterator)
-        losses, total = self._epoch.read(self.criterion_)
+        epoch = self._epoch.read(self.criterion_, training=training)
+        losses, total = epoch.losses, epoch.total
         self.history.record(f"{prefix}_loss", total)
         lowest = self._lowest.get(prefix, float("inf"))
         self.history.record(f"{prefix}_loss_best", total < lowest)
         self._lowest[prefix] = min(total, lowest)
         for name, loss in losses.items():
             self.history.record(f"{prefix}_loss_{name}", loss)
+        for name, weight in epoch.weights.items():
+            self.history.record(f"weight_{name}", weight)
 
     def _train(self, iterator: Any) -> None:
         module, optimizer = self.module_, self.optimizer_
         module.train()
         self.criterion_.train()
         written = WrittenBackward.of(module, self.criterion_)
-        for x, targets in iterator:
+        backward = written or autograd_backward(module, self.criterion_)
+        for batch in iterator:
             optimizer.zero_grad()
-            if written is not None:
-                losses = written(x, targets)
-            else:
-                losses = self.criterion_.backward(module(x, targets), targets, module)
+            step = backward(*batch)
             optimizer.step()
-            self._epoch.add(losses, targets.n_labelled)
+            self._look_back(batch)
+            self._record(step, batch.targets)
+
+    def _record(self, step: StepResult, targets: BatchTargets) -> None:
+        is_constant = self.criterion_.weighting.is_constant
+        self._epoch.add(step.losses, targets.n_labelled, None if is_constant else step.weights)
+
+    def _look_back(self, batch: Any) -> None:
+        """Show the losses of a batch after the step to a weighting that asks for them."""
+        weighting = self.criterion_.weighting
+        if weighting.needs_losses_after_step:
+            with torch.no_grad():
+                z = self.module_(*batch)
+                losses, _ = self.criterion_.losses_and_gradients(z, batch.targets)
+            weighting.after_step(losses, batch.targets.present)
 
     @torch.inference_mode()
     def _evaluate(self, iterator: Any) -> None:
@@ -228,34 +267,53 @@ class TaskNet(NeuralNet):
         )
 
 
-class _EpochLosses:
-    """Running sums of the losses of one epoch, on the device until they are read."""
+class _Epoch(NamedTuple):
+    """Means of an epoch: by task, and combined."""
+
+    losses: dict[str, float]
+    weights: dict[str, float]
+    total: float
+
+
+class _EpochSums:
+    """Running sums over the batches of one epoch, on the device until they are read."""
 
     def __init__(self) -> None:
-        self.sums: Tensor | None = None
-        self.counts: Tensor | None = None
+        self._sums: Tensor | None = None
 
-    def add(self, losses: Tensor, n_labelled: Tensor) -> None:
+    def add(self, losses: Tensor, n_labelled: Tensor, weights: Tensor | None = None) -> None:
         losses = losses.detach()
-        if self.sums is None or self.counts is None:
-            self.sums, self.counts = losses * n_labelled, n_labelled.clone()
-        else:
-            self.sums.addcmul_(losses, n_labelled)
-            self.counts += n_labelled
+        if self._sums is None:
+            self._sums, self._counts = losses * n_labelled, n_labelled.clone()
+            self._weights = None if weights is None else weights * n_labelled
+            return
+        self._sums.addcmul_(losses, n_labelled)
+        self._counts += n_labelled
+        if weights is not None and self._weights is not None:
+            self._weights.addcmul_(weights, n_labelled)
 
-    def read(self, objective: Objective) -> tuple[dict[str, float], float]:
-        """Return the mean loss of each task that has labels, and their combination; start anew."""
-        if self.sums is None or self.counts is None:
-            return {}, float("nan")
-        present = self.counts > 0
-        means = self.sums / self.counts.clamp_min(1)  # (member, task)
+    def read(self, objective: Objective, *, training: bool) -> _Epoch:
+        """Return the means of tasks that have labels, and their combination; start anew."""
+        if self._sums is None:
+            return _Epoch({}, {}, float("nan"))
+        present, counts = self._counts > 0, self._counts.clamp_min(1)
+        means = self._sums / counts  # (member, task)
         with torch.no_grad():
             total = objective.weighting(means, present).mean()
-        numbers = torch.cat([means.mean(0), self.counts, total.reshape(1)]).tolist()
-        self.sums = self.counts = None
-        n = objective.layout.n_tasks
-        named = zip(objective.layout.names, numbers[:n], numbers[n:-1], strict=True)
-        return {name: loss for name, loss, count in named if count}, numbers[-1]
+            if training:
+                objective.weighting.end_epoch(means, present)
+        weights = means[:0] if self._weights is None else self._weights / counts
+        # One transfer of everything.
+        parts = (means.mean(0), self._counts, weights.mean(0) if len(weights) else weights[0:0])
+        flat = torch.cat([*(part.flatten() for part in parts), total.reshape(1)]).tolist()
+        self._sums = self._weights = None
+        names, n = objective.layout.names, objective.layout.n_tasks
+        labelled = [i for i in range(n) if flat[n + i]]
+        return _Epoch(
+            {names[i]: flat[i] for i in labelled},
+            {names[i]: flat[2 * n + i] for i in labelled if len(flat) > 2 * n + 1},
+            flat[-1],
+        )
 
 
 def _was_raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:

@@ -63,13 +63,29 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
+        if self.n_submodels == 1:
+            return self.body.finish(self.body.outputs(x, self.heads), targets)
+        return self.body.finish(self.heads(self.represent(x)), targets)
+
+    def represent(self, x: Tensor) -> Tensor:
+        """Compute what the heads read.
+
+        Parameters
+        ----------
+        x : Tensor of shape (sample, ...)
+            Features.
+
+        Returns
+        -------
+        Tensor of shape (member and submodel, task or 1, sample, feature)
+            Representations.
+        """
         k = self.n_submodels
         if k == 1:
-            return self.body.finish(self.body.outputs(x, self.heads), targets)
+            return self.body(x)
         # The submodels read the batch one after the other, along the axis of the samples.
         h = self.body(x.repeat(k, *[1] * (x.dim() - 1)))  # (member, task or 1, submodel*sample, f)
-        h = h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
-        return self.body.finish(self.heads(h), targets)
+        return h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
 
     @property
     def evaluation_rows(self) -> int:

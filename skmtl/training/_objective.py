@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from skmtl.heads import Layout
 from skmtl.penalties import PenaltyModule
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
-from skmtl.weighting import WeightingModule
+from skmtl.weighting import TaskGradients, WeightingModule
 
 
 class _TaskLosses(torch.autograd.Function):
@@ -31,6 +31,25 @@ class _TaskLosses(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         # A copy: weightings may walk the graph once per task.
         return ctx.objective.scale_rows(ctx.saved_tensors[0].clone(), grad), None, None
+
+
+class Weighed(NamedTuple):
+    """The weights of a batch.
+
+    Parameters
+    ----------
+    shared : Tensor of shape (member, task)
+        The ``a_t``: weights of the tasks' gradients by what they share.
+    own : Tensor of shape (member, task)
+        Weights for what a task has of its own, its head.  The same, but where a weighting
+        reads gradients: then heads follow their own losses alone.
+    vector : Tensor of shape (member, coordinate) or None
+        The direction, where it is no sum of weighted gradients.
+    """
+
+    shared: Tensor
+    own: Tensor
+    vector: Tensor | None
 
 
 class Objective(nn.Module):
@@ -114,31 +133,41 @@ class Objective(nn.Module):
         means = [group.head.mean_outputs(group.outputs(z)).flatten(1, 2) for group in groups]
         return torch.cat(means, dim=1)
 
-    def scaled_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
-        """Compute the losses of each task, and the derivative of their weighted sum by z.
+    def weigh(
+        self, losses: Tensor, present: Tensor, gradients: TaskGradients | None = None
+    ) -> Weighed:
+        """Weight the tasks.
 
         Parameters
         ----------
-        z : Tensor of shape (member, output row, sample)
-            Outputs, without a graph.
-        targets : BatchTargets
-            Targets and weights of the batch.
+        losses : Tensor of shape (member, task)
+            Losses, without a graph.
+        present : Tensor of shape (task,)
+            Which tasks have a label in the batch.
+        gradients : TaskGradients, default=None
+            For a weighting that needs them.
 
         Returns
         -------
-        losses : Tensor of shape (member, task)
-            Losses; 0 for a task without a label in the batch.
-        gradients : Tensor of shape (member, output row, sample)
-            Derivative of the weighted sum.
+        Weighed
+            With the part of the penalties that read losses.
         """
-        losses, gradients = self.losses_and_gradients(z, targets)
-        scales = self.weighting.scales(losses, targets.present)
-        if self._on_losses:
-            leaf = losses.detach().requires_grad_()
-            with torch.enable_grad():
-                self.relations(leaf, targets.present).backward()
-            scales = scales if leaf.grad is None else scales + leaf.grad
-        return losses, self.scale_rows(gradients, scales)
+        vector: Tensor | None = None
+        if gradients is None:
+            shared = own = self.weighting.scales(losses, present)
+        else:
+            shared, vector = self.weighting.direction(losses, present, gradients)
+            own = torch.ones_like(shared)
+        if not self._on_losses:
+            return Weighed(shared, own, vector)
+        leaf = losses.detach().requires_grad_()
+        with torch.enable_grad():
+            self.relations(leaf, present).backward()
+        if leaf.grad is None:
+            return Weighed(shared, own, vector)
+        if vector is not None and gradients is not None:
+            vector = vector + (leaf.grad.unsqueeze(1) @ gradients.jacobian).squeeze(1)
+        return Weighed(shared + leaf.grad, own + leaf.grad, vector)
 
     def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
         """Multiply the gradients of each task's rows by a number per task.
@@ -156,6 +185,24 @@ class Objective(nn.Module):
             The gradients.
         """
         return gradients.mul_(scales.index_select(1, self.task_of_row).unsqueeze(-1))
+
+    def scaled(self, gradients: Tensor, scales: Tensor) -> Tensor:
+        """Return the gradients of each task's rows times a number per task.
+
+        Parameters
+        ----------
+        gradients : Tensor of shape (member and submodel, output row, sample)
+            Gradients by the outputs.
+        scales : Tensor of shape (member, task)
+            Factors.
+
+        Returns
+        -------
+        Tensor of shape (member and submodel, output row, sample)
+            A new tensor.
+        """
+        by_row = scales.index_select(1, self.task_of_row).unsqueeze(-1)
+        return gradients * by_row.repeat_interleave(len(gradients) // len(scales), dim=0)
 
     def task_losses(self, z: Tensor, targets: BatchTargets) -> Tensor:
         """Compute ``mean_labelled(w_it * loss_t)`` of each task, for autograd.
@@ -242,7 +289,7 @@ class Objective(nn.Module):
                 terms.append(penalty.strength / network.n_submodels * penalty.of_weights(each))
         return sum(terms) if terms else None
 
-    def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> Tensor:
+    def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> tuple[Tensor, Tensor]:
         """Add the gradient of the objective to ``.grad`` of all parameters.
 
         The same as ``self(self.task_losses(z, targets), ...).backward()``, without a graph
@@ -259,14 +306,28 @@ class Objective(nn.Module):
 
         Returns
         -------
-        Tensor of shape (member, task)
+        losses : Tensor of shape (member, task)
             Losses, without a graph.
+        weights : Tensor of shape (member, task)
+            The weights in force.
         """
-        losses, gradients = self.scaled_gradients(z.detach(), targets)
+        losses, gradients = self.losses_and_gradients(z.detach(), targets)
+        weights = self.weigh(losses, targets.present).shared
+        self.scale_rows(gradients, weights)
         if network.n_submodels > 1:  # the mean of their losses
             gradients.div_(network.n_submodels)
         z.backward(gradients)
+        self.backward_omega(network)
+        return losses, weights
+
+    def backward_omega(self, network: Network) -> None:
+        """Add the gradient of the terms of Omega that read weights.
+
+        Parameters
+        ----------
+        network : Network
+            Whose weights the penalties read.
+        """
         omega = self.omega(network)
         if omega is not None and omega.requires_grad:
             omega.backward()
-        return losses

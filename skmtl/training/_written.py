@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from skmtl.layers import StackedLinear
+from skmtl.training._backward import StepResult
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
+from skmtl.training._task_gradients import LinearHeadGradients, choose_wrt
 
 
 class WrittenBackward:
@@ -36,25 +38,15 @@ class WrittenBackward:
         layers = network.relu_chain()
         if layers is None or len(objective.penalties):
             return None
+        weighting = objective.weighting
+        if weighting.needs_gradients and choose_wrt(network, weighting) == "parameters":
+            return None
         trained = all(p.requires_grad for p in network.parameters())
         return cls(layers, objective) if trained and not _has_hooks(network) else None
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, targets: BatchTargets) -> Tensor:
-        """Set ``.grad`` of all parameters.
-
-        Parameters
-        ----------
-        x : Tensor of shape (sample, feature)
-            Features.
-        targets : BatchTargets
-            Targets and weights of the batch.
-
-        Returns
-        -------
-        Tensor of shape (member, task)
-            Losses.
-        """
+    def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
+        """Set ``.grad`` of all parameters."""
         *hidden, output = self.layers
         h = x.expand(len(output.weight), *x.shape)  # (member, sample, feature)
         inputs = [h]
@@ -63,15 +55,35 @@ class WrittenBackward:
             inputs.append(h)
         # Transposed, so that the samples are last: (member, output row, sample).
         z = torch.baddbmm(output.bias.mT, output.weight.mT, h.mT)
-        losses, gradients = self.objective.scaled_gradients(z, targets)
-        delta = gradients.mT
-        for layer, h in zip(reversed(self.layers), reversed(inputs), strict=True):
-            layer.weight.grad = torch.bmm(h.mT, delta)
+        losses, by_z = self.objective.losses_and_gradients(z, targets)
+        weights, own, delta = self._weigh(losses, by_z, targets.present)
+        output.weight.grad = torch.bmm(h.mT, own.mT)
+        output.bias.grad = own.sum(2).unsqueeze(1)
+        for layer in reversed(hidden):
+            h = inputs.pop()
+            delta = torch.ops.aten.threshold_backward(delta.view_as(h), h, 0)
+            layer.weight.grad = torch.bmm(inputs[-1].mT, delta)
             layer.bias.grad = delta.sum(1, keepdim=True)
-            if h is not inputs[0]:
+            if layer is not hidden[0]:
                 delta = torch.bmm(delta, layer.weight.mT)
-                delta = torch.ops.aten.threshold_backward(delta, h, 0)
-        return losses
+        return StepResult(losses, weights, z)
+
+    def _weigh(
+        self, losses: Tensor, by_z: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weights, and the gradients by the outputs and by what the heads read."""
+        objective, output = self.objective, self.layers[-1]
+        if not objective.weighting.needs_gradients:
+            weights = objective.weigh(losses, present).shared
+            by_z = objective.scale_rows(by_z, weights)
+            return weights, by_z, torch.bmm(by_z.mT, output.weight.mT)
+        layout = objective.layout
+        gradients = LinearHeadGradients(by_z, output.weight, objective.task_of_row, layout.n_tasks)
+        weighed = objective.weigh(losses, present, gradients)
+        if weighed.vector is not None:
+            return weighed.shared, by_z, weighed.vector
+        shared = objective.scaled(by_z, weighed.shared)
+        return weighed.shared, by_z, torch.bmm(shared.mT, output.weight.mT)
 
 
 def _has_hooks(network: Network) -> bool:

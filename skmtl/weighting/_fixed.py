@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from skmtl._strategy import did_you_mean
+from skmtl.layers import Seeds
 from skmtl.weighting._base import Weighting, WeightingModule
 
 
@@ -44,15 +45,17 @@ class Fixed(Weighting):
         """Return parameter sets for the contract tests."""
         return [{}, {"weights": {"a": 2.0}}]
 
-    def build(self, names: Sequence[str], n_members: int) -> WeightingModule:
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module with constant weights.
 
         Parameters
         ----------
-        names : sequence of str
-            Tasks in the order of the task axis.
+        layout : Layout
+            The tasks.
         n_members : int
             Number of networks.
+        seeds : Seeds
+            Ignored.
 
         Returns
         -------
@@ -65,7 +68,7 @@ class Fixed(Weighting):
             If a task is unknown, a weight negative or not finite, or their number wrong.
         """
         # In double precision: the objective that holds the module turns it into its own.
-        weights = torch.tensor(self._listed(list(names)), dtype=torch.float64)
+        weights = torch.tensor(self._listed(list(layout.names)), dtype=torch.float64)
         return _Constant(weights.expand(n_members, -1).clone())
 
     def _listed(self, names: list[str]) -> list[float]:
@@ -96,6 +99,7 @@ class Fixed(Weighting):
 
 
 class _Constant(WeightingModule):
+    is_constant = True
     weights: Tensor
 
     def __init__(self, weights: Tensor) -> None:

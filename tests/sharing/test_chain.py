@@ -19,7 +19,7 @@ from skmtl.sharing._chain import _adjacency
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.trunks import MLP
 from skmtl.weighting import Fixed
-from tests.oracle import Table, loop_losses, rows_of, tasks_of
+from tests.oracle import Table, loop_losses, new_seeds, rows_of, tasks_of
 from tests.sharing.oracle import (
     TRUNKS,
     assert_tight,
@@ -165,7 +165,7 @@ def test_teacher_forcing_reads_labels_and_where_there_is_none_the_prediction(
     expected = outputs_by_hand(network, batch.x, order, labels_of(table))
     assert_tight(z, expected)
 
-    objective = Objective(layout, Fixed(None).build(layout.names, len(z))).double()
+    objective = Objective(layout, Fixed(None).build(layout, len(z), new_seeds())).double()
     parameters = list(network.parameters())
     losses = objective.task_losses(z, batch.targets)
     ours = torch.autograd.grad(losses.sum(), parameters)

@@ -10,7 +10,7 @@ from skmtl.heads import Layout
 from skmtl.training import BatchIterator
 from skmtl.training._batches import CHUNK_ENTRIES
 from skmtl.weighting import Fixed
-from tests.oracle import MIXED, Table, loop_losses, rows_of
+from tests.oracle import MIXED, Table, loop_losses, new_seeds, rows_of
 
 SIZES = [
     (1, 1),
@@ -207,7 +207,7 @@ def test_losses_of_batches(options):
 
     table = numbered(40, **options)
     layout = Layout.of(MIXED)
-    objective = Objective(layout, Fixed().build(layout.names, 2))
+    objective = Objective(layout, Fixed().build(layout, 2, new_seeds()))
     for batch in BatchIterator(table.pack(layout), 9, generator()):
         z = torch.randn(2, layout.n_rows, len(batch.x), dtype=torch.float64)
         losses, _ = objective.losses_and_gradients(z, batch.targets)

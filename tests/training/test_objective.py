@@ -9,7 +9,7 @@ from skmtl.sharing import Hard, Independent
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.trunks import MLP
 from skmtl.weighting import Fixed, WeightingModule
-from tests.oracle import MIXED, Table, loop_losses
+from tests.oracle import MIXED, Table, loop_losses, new_seeds, numbers
 
 SCALES = {"price": 2.0, "colour": 0.5, "paid": 0.0}
 PENALTIES = {
@@ -33,7 +33,7 @@ def setting(table, sharing=None, penalties=(), n_members=2, weighting=None):
     network = spec.build(
         Inputs((5,)), layout, Seeds.spawn(np.random.RandomState(0)), n_members
     ).double()
-    weighting = weighting or Fixed(SCALES).build(layout.names, n_members)
+    weighting = weighting or Fixed(SCALES).build(layout, n_members, new_seeds())
     modules = [penalty.build(layout, n_members) for penalty in penalties]
     objective = Objective(layout, weighting, modules).double()
     data = table.pack(layout)
@@ -83,7 +83,7 @@ def test_three_ways_to_the_same_gradient(sharing, penalties):
         found["autograd"] = losses.detach(), total.detach()
 
     def without_a_graph_over_the_losses():
-        losses = objective.backward(network(batch.x), batch.targets, network)
+        losses, _ = objective.backward(network(batch.x), batch.targets, network)
         assert not losses.requires_grad
         found["backward"] = losses, found["loop"][1]
 
@@ -102,7 +102,9 @@ def test_three_ways_to_the_same_gradient(sharing, penalties):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_losses_of_one_task(spec, missing, weighted):
     table = Table.made([spec], missing=missing, weighted=weighted)
-    network, objective, batch = setting(table, weighting=Fixed().build([spec.name], 2))
+    network, objective, batch = setting(
+        table, weighting=Fixed().build(Layout.of([spec]), 2, new_seeds())
+    )
     z = network(batch.x).detach()
     losses, _ = objective.losses_and_gradients(z, batch.targets)
     expected = loop_losses(table, objective.layout, z)
@@ -114,7 +116,9 @@ def test_by_hand():
     table = Table(
         MIXED[:1], np.zeros((3, 5)), np.array([[1.0], [2], [9]]), np.array([[3.0], [1], [0]])
     )
-    _, objective, batch = setting(table, weighting=Fixed().build(["price"], 1), n_members=1)
+    _, objective, batch = setting(
+        table, weighting=Fixed().build(numbers("price"), 1, new_seeds()), n_members=1
+    )
     z = torch.zeros(1, 1, 3, dtype=torch.float64)
     losses, gradients = objective.losses_and_gradients(z, batch.targets)
     assert losses.tolist() == [[3.5]]
@@ -193,7 +197,7 @@ def test_a_task_of_weight_zero_does_not_move_the_network():
     table = Table.made()
     zero = dict.fromkeys([s.name for s in MIXED if s.name != "price"], 0.0)
     layout = Layout.of(MIXED)
-    network, objective, batch = setting(table, weighting=Fixed(zero).build(layout.names, 2))
+    network, objective, batch = setting(table, weighting=Fixed(zero).build(layout, 2, new_seeds()))
     ours = gradients_of(
         network, lambda: objective.backward(network(batch.x), batch.targets, network)
     )
@@ -215,7 +219,9 @@ def test_there_is_no_omega_without_a_penalty_or_a_weight():
 
 def test_a_table_of_other_tasks():
     _, objective, _ = setting(Table.made())
-    _, _, other = setting(Table.made(MIXED[:2]), weighting=Fixed().build(["price", "sold"], 2))
+    _, _, other = setting(
+        Table.made(MIXED[:2]), weighting=Fixed().build(numbers("price", "sold"), 2, new_seeds())
+    )
     z = torch.zeros(2, objective.layout.n_rows, len(other.x), dtype=torch.float64)
     with pytest.raises(ValueError, match=r"zip\(\) argument"):
         objective.losses_and_gradients(z, other.targets)

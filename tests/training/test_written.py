@@ -13,7 +13,7 @@ from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.training._written import WrittenBackward
 from skmtl.trunks import MLP
 from skmtl.weighting import Fixed, WeightingModule
-from tests.oracle import Table
+from tests.oracle import Table, new_seeds
 
 
 def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
@@ -23,7 +23,7 @@ def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
     spec = NetworkSpec(sharing or Hard(), trunk, head_layer_sizes, "relu")
     seeds = Seeds.spawn(np.random.RandomState(0))
     network = spec.build(Inputs((table.x.shape[1],)), layout, seeds, n_members).double()
-    weighting = Fixed({layout.names[0]: 3.0}).build(layout.names, n_members)
+    weighting = Fixed({layout.names[0]: 3.0}).build(layout, n_members, new_seeds())
     modules = [penalty.build(layout, n_members) for penalty in penalties]
     objective = Objective(layout, weighting, modules).double()
     return network, objective, next(iter(BatchIterator(table.pack(layout), 64)))

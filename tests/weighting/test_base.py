@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from skmtl.weighting import Fixed, Weighting, WeightingModule, resolve_weighting
+from tests.oracle import new_seeds, numbers
 
 NAMES = ["price", "sold", "box"]
 
 
 def weights_of(value):
-    return resolve_weighting(value, NAMES).build(NAMES, 1).weights[0].tolist()
+    return (
+        resolve_weighting(value, NAMES).build(numbers(*NAMES), 1, new_seeds()).weights[0].tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,11 @@ def test_a_series_is_read_by_name():
 
 def test_a_sequence_follows_the_users_order_not_the_networks():
     weighting = resolve_weighting([1.0, 2.0, 3.0], NAMES)
-    assert weighting.build(["box", "price", "sold"], 1).weights[0].tolist() == [3, 1, 2]
+    assert weighting.build(numbers("box", "price", "sold"), 1, new_seeds()).weights[0].tolist() == [
+        3,
+        1,
+        2,
+    ]
 
 
 def test_an_object_is_returned_as_it_is():

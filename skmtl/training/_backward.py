@@ -1,0 +1,203 @@
+"""One step's gradients by autograd: for weightings of losses, and for those of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from skmtl.training._batches import BatchTargets
+from skmtl.training._network import Network
+from skmtl.training._objective import Objective
+from skmtl.training._task_gradients import (
+    ComputedGradients,
+    LinearHeadGradients,
+    choose_wrt,
+    parameter_gradients,
+    shared_parameters,
+)
+
+
+class StepResult(NamedTuple):
+    """What is known of a batch once its gradients are.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (member, task)
+        Losses; 0 for a task without a label in the batch.
+    weights : Tensor of shape (member, task)
+        The ``a_t`` in force.
+    z : Tensor of shape (member and submodel, output row, sample)
+        Outputs.
+    """
+
+    losses: Tensor
+    weights: Tensor
+    z: Tensor
+
+
+class Backward(Protocol):
+    """Adds the gradient of the objective to ``.grad`` of all parameters."""
+
+    def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
+        """Take a batch."""
+
+
+class LossBackward:
+    """One backward pass from the weighted sum of losses.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    objective : Objective
+        Whose weighting reads losses.
+    """
+
+    def __init__(self, network: Network, objective: Objective) -> None:
+        self.network = network
+        self.objective = objective
+
+    def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
+        """Set ``.grad`` of all parameters."""
+        z = self.network(x, targets)
+        losses, weights = self.objective.backward(z, targets, self.network)
+        return StepResult(losses, weights, z.detach())
+
+
+class RepresentationBackward:
+    """Gradients of the tasks by the one representation that all heads read.
+
+    The heads get the gradients of their own losses; the trunk that of the direction which
+    the weighting makes of the tasks' gradients.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    objective : Objective
+        Whose weighting reads gradients.
+    """
+
+    def __init__(self, network: Network, objective: Objective) -> None:
+        self.network = network
+        self.objective = objective
+        self._heads = [p for p in network.heads.parameters() if p.requires_grad]
+
+    def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
+        """Set ``.grad`` of all parameters."""
+        network, objective, heads = self.network, self.objective, self.network.heads
+        h = network.represent(x)  # (member and submodel, task=1, sample, feature)
+        n_tasks = objective.layout.n_tasks if heads.hidden else 1
+        leaf = h.detach().expand(-1, n_tasks, -1, -1).requires_grad_(bool(heads.hidden))
+        z = heads(leaf)
+        losses, by_z = objective.losses_and_gradients(z.detach(), targets)
+        by_z.div_(network.n_submodels)
+        gradients: ComputedGradients | LinearHeadGradients
+        if heads.hidden:
+            gradients = ComputedGradients(lambda: self._by_leaf(z, leaf, by_z))
+        else:
+            gradients = LinearHeadGradients(
+                by_z, heads.output.weight.detach(), heads.task_of_row, objective.layout.n_tasks,
+                network.n_submodels,
+            )  # fmt: skip
+        weighed = objective.weigh(losses, targets.present, gradients)
+        shared = self._direction(weighed.vector, weighed.shared, gradients, by_z)
+        if self._heads:
+            z.backward(objective.scaled(by_z, weighed.own), inputs=self._heads)
+        h.backward(shared.view_as(h))
+        objective.backward_omega(network)
+        return StepResult(losses, weighed.shared, z.detach())
+
+    def _by_leaf(self, z: Tensor, leaf: Tensor, by_z: Tensor) -> Tensor:
+        """Return the gradients by the input of hidden heads: (member, task, coordinate)."""
+        (grad,) = torch.autograd.grad(z, leaf, by_z, retain_graph=True)
+        by_member = grad.unflatten(0, (-1, self.network.n_submodels))
+        return by_member.transpose(1, 2).flatten(2)
+
+    def _direction(
+        self, vector: Tensor | None, weights: Tensor, gradients: object, by_z: Tensor
+    ) -> Tensor:
+        """Return the direction by the representation."""
+        if vector is not None:
+            return vector
+        if isinstance(gradients, ComputedGradients):
+            return (weights.unsqueeze(1) @ gradients.jacobian).squeeze(1)
+        by_z = self.objective.scaled(by_z, weights)
+        return torch.bmm(by_z.mT, self.network.heads.output.weight.detach().mT)
+
+
+class ParameterBackward:
+    """Gradients of the tasks by all parameters between features and heads.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    objective : Objective
+        Whose weighting reads gradients.
+    """
+
+    def __init__(self, network: Network, objective: Objective) -> None:
+        self.network = network
+        self.objective = objective
+        self._shared = shared_parameters(network.body)
+        self._heads = [p for p in network.heads.parameters() if p.requires_grad]
+
+    def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
+        """Set ``.grad`` of all parameters."""
+        network, objective, shared = self.network, self.objective, self._shared
+        z = network(x, targets)
+        losses, by_z = objective.losses_and_gradients(z.detach(), targets)
+        by_z.div_(network.n_submodels)
+        gradients = ComputedGradients(lambda: parameter_gradients(z, by_z, network, shared))
+        weighed = objective.weigh(losses, targets.present, gradients)
+        if self._heads:
+            own = objective.scaled(by_z, weighed.own)
+            z.backward(own, inputs=self._heads, retain_graph=True)
+        if weighed.vector is not None:
+            _add_gradients(shared, weighed.vector)
+        elif gradients.is_computed:
+            by_task = weighed.shared.unsqueeze(1) @ gradients.jacobian
+            _add_gradients(shared, by_task.squeeze(1))
+        else:  # the weights are those of an earlier step
+            z.backward(objective.scaled(by_z, weighed.shared), inputs=shared)
+        objective.backward_omega(network)
+        return StepResult(losses, weighed.shared, z.detach())
+
+
+def _add_gradients(parameters: Sequence[Tensor], vector: Tensor) -> None:
+    """Add a vector of shape (member, coordinate) to the gradients of parameters."""
+    sizes = [parameter.numel() // len(vector) for parameter in parameters]
+    for parameter, part in zip(parameters, vector.split(sizes, dim=1), strict=True):
+        grad = part.reshape(parameter.shape)
+        parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+
+
+def autograd_backward(network: Network, objective: Objective) -> Backward:
+    """Choose how gradients are computed by autograd.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    objective : Objective
+        Losses, weighting and penalties.
+
+    Returns
+    -------
+    Backward
+        For the kind of the weighting.
+
+    Raises
+    ------
+    ValueError
+        If the weighting reads gradients and the tasks share nothing.
+    """
+    if not objective.weighting.needs_gradients:
+        return LossBackward(network, objective)
+    if choose_wrt(network, objective.weighting) == "representation":
+        return RepresentationBackward(network, objective)
+    return ParameterBackward(network, objective)

@@ -1,0 +1,228 @@
+"""Gradients of single tasks: by the representation that all heads read, or by parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from skmtl.training._network import Network
+from skmtl.weighting import TaskGradients, WeightingModule
+
+#: Entries that a batched backward may have in its largest tensor, 64 MB in float32.
+BATCHED_ENTRIES = 1 << 24
+
+
+class LinearHeadGradients(TaskGradients):
+    r"""Gradients by the representation under linear heads, without a backward pass.
+
+    With the derivatives ``D`` of the losses by the output rows and the weights ``W`` of the
+    heads, the gradient of task t by the representation of sample n is
+    ``sum_{r in t} D_rn W_:r``, so that the Gramian is the sum over the rows of two tasks of
+    ``(D D^T) * (W^T W)``.
+
+    Parameters
+    ----------
+    gradients : Tensor of shape (member and submodel, output row, sample)
+        ``D``.
+    weight : Tensor of shape (member and submodel, feature, output row)
+        ``W``.
+    task_of_row : Tensor of shape (output row,)
+        Position of the task of each row.
+    n_tasks : int
+        Number of tasks.
+    n_submodels : int, default=1
+        Submodels of a member, whose gradients stand one after the other.
+    """
+
+    def __init__(
+        self,
+        gradients: Tensor,
+        weight: Tensor,
+        task_of_row: Tensor,
+        n_tasks: int,
+        n_submodels: int = 1,
+    ) -> None:
+        self._gradients = gradients
+        self._weight = weight
+        self._task_of_row = task_of_row
+        self._n_tasks = n_tasks
+        self._n_submodels = n_submodels
+
+    @cached_property
+    def gramian(self) -> Tensor:
+        """Products of the gradients of any two tasks, shape (member, task, task)."""
+        d, w = self._gradients, self._weight
+        products = torch.bmm(d, d.mT).mul_(torch.bmm(w.mT, w))  # (.., output row, output row)
+        products = products.unflatten(0, (-1, self._n_submodels)).sum(1)
+        if self._n_tasks == products.shape[1]:
+            return products
+        by_task = products.new_zeros(len(products), self._n_tasks, products.shape[2])
+        by_task.index_add_(1, self._task_of_row, products)
+        by_both = products.new_zeros(len(products), self._n_tasks, self._n_tasks)
+        return by_both.index_add_(2, self._task_of_row, by_task)
+
+    @cached_property
+    def jacobian(self) -> Tensor:
+        """The gradients, shape (member, task, submodel * sample * feature)."""
+        d, w = self._gradients, self._weight
+        by_row = d.unsqueeze(-1) * w.mT.unsqueeze(2)  # (.., output row, sample, feature)
+        if self._n_tasks != by_row.shape[1]:
+            shape = (len(d), self._n_tasks, *by_row.shape[2:])
+            by_row = by_row.new_zeros(shape).index_add_(1, self._task_of_row, by_row)
+        by_member = by_row.unflatten(0, (-1, self._n_submodels)).transpose(1, 2)
+        return by_member.flatten(2)
+
+
+class ComputedGradients(TaskGradients):
+    """Gradients that a backward pass computes, once they are asked for.
+
+    Parameters
+    ----------
+    compute : callable
+        Returns the gradients, shape (member, task, coordinate).
+    """
+
+    def __init__(self, compute: Callable[[], Tensor]) -> None:
+        self._compute = compute
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether somebody has asked."""
+        return "jacobian" in self.__dict__
+
+    @cached_property
+    def jacobian(self) -> Tensor:
+        """The gradients, shape (member, task, coordinate)."""
+        return self._compute()
+
+    @cached_property
+    def gramian(self) -> Tensor:
+        """Products of the gradients of any two tasks, shape (member, task, task)."""
+        return self.jacobian @ self.jacobian.mT
+
+
+def parameter_gradients(
+    z: Tensor, gradients: Tensor, network: Network, parameters: Sequence[Tensor]
+) -> Tensor:
+    """Compute the gradient of each task's loss by parameters, in few batched backward passes.
+
+    Parameters
+    ----------
+    z : Tensor of shape (member and submodel, output row, sample)
+        Outputs, with their graph, which is kept.
+    gradients : Tensor of shape (member and submodel, output row, sample)
+        Derivative of the loss of each row's task by it.
+    network : Network
+        Which computed them.
+    parameters : sequence of Tensor
+        Members in their first axis.
+
+    Returns
+    -------
+    Tensor of shape (member, task, coordinate)
+        The parameters one after the other.
+    """
+    layout = network.heads.layout
+    n_members = len(z) // network.n_submodels
+    tasks = torch.arange(layout.n_tasks, device=z.device)
+    is_of_task = tasks.unsqueeze(1) == network.heads.task_of_row  # (task, output row)
+    per_task = network.row_size * z.shape[-1]
+    size = max(1, BATCHED_ENTRIES // per_task)
+    chunks = []
+    for mask in is_of_task.split(size):
+        chunk = gradients * mask[:, None, :, None]  # (task, member, output row, sample)
+        rows = _batched(z, parameters, chunk)
+        flat = [row.reshape(len(mask), n_members, -1) for row in rows]
+        chunks.append(torch.cat(flat, dim=2))
+    return torch.cat(chunks).transpose(0, 1)
+
+
+def _batched(z: Tensor, parameters: Sequence[Tensor], chunk: Tensor) -> list[Tensor]:
+    """Run backward for each entry of the first axis of a chunk of derivatives."""
+    if len(chunk) > 1:
+        try:
+            return _grad(z, parameters, chunk, is_batched=True)
+        except RuntimeError:  # a module of the user that knows no batching rule
+            pass
+    rows = [_grad(z, parameters, one, is_batched=False) for one in chunk]
+    return [torch.stack(row) for row in zip(*rows, strict=True)]
+
+
+def _grad(
+    z: Tensor, parameters: Sequence[Tensor], by_z: Tensor, *, is_batched: bool
+) -> list[Tensor]:
+    found = torch.autograd.grad(
+        z,
+        list(parameters),
+        by_z,
+        retain_graph=True,
+        is_grads_batched=is_batched,
+        allow_unused=True,
+    )
+    lead = by_z.shape[:1] if is_batched else ()
+    return [
+        p.new_zeros(*lead, *p.shape) if g is None else g
+        for p, g in zip(parameters, found, strict=True)
+    ]
+
+
+def choose_wrt(network: Network, weighting: WeightingModule) -> str:
+    """Decide by what the gradients of the tasks are taken.
+
+    Parameters
+    ----------
+    network : Network
+        Built.
+    weighting : WeightingModule
+        That needs gradients.
+
+    Returns
+    -------
+    {"representation", "parameters"}
+        The former where all heads read one representation, unless the weighting says so.
+
+    Raises
+    ------
+    ValueError
+        If the tasks share nothing, or no representation where one is asked for.
+    """
+    name = type(weighting).__name__.lstrip("_")
+    if not network.body.shares_weights or not shared_parameters(network.body):
+        raise ValueError(
+            f"Parameter `loss_weights`: {name} compares the tasks' gradients by the weights that "
+            f"they share, and with {_scheme(network)} they share none that "
+            "is trained. Use another `sharing`, a trunk with layers, or a weighting that reads "
+            "losses alone, such as 'uncertainty'."
+        )
+    if weighting.wrt == "auto":
+        return "representation" if network.body.has_one_representation else "parameters"
+    if weighting.wrt == "representation" and not network.body.has_one_representation:
+        raise ValueError(
+            "`wrt='representation'` needs a sharing scheme in which all heads read one "
+            f"representation, as with 'hard'. Found {_scheme(network)}. "
+            "Use wrt='parameters' or 'auto'."
+        )
+    return weighting.wrt
+
+
+def _scheme(network: Network) -> str:
+    return type(network.body).__name__.strip("_").removesuffix("Body")
+
+
+def shared_parameters(body: nn.Module) -> list[Tensor]:
+    """List the parameters between features and heads that are trained.
+
+    Parameters
+    ----------
+    body : Body
+        Of the network.
+
+    Returns
+    -------
+    list of Tensor
+        In order.
+    """
+    return [parameter for parameter in body.parameters() if parameter.requires_grad]

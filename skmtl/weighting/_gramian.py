@@ -1,0 +1,108 @@
+"""Weights from the products of the tasks' gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skmtl.layers import check_choice, check_whole
+from skmtl.weighting._base import WeightingModule
+from skmtl.weighting._gradients import Direction, TaskGradients
+
+#: By what gradients may be taken.
+WRT = ("auto", "representation", "parameters")
+
+#: Weights of some tasks, shape (n,), from the Gramian of their gradients and their losses.
+Solver = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class GramianWeights(WeightingModule):
+    """Weights that a small solve finds from the Gramian of the present tasks.
+
+    The Gramian leaves the device for the solve alone, which is in float64.  Tasks with a
+    gradient of zero, which no weight could change, are left out of it.
+
+    Parameters
+    ----------
+    solve : callable
+        Gramian and losses of the present tasks to their weights, for one member.  Weights
+        are on the scale of the sum: for orthogonal gradients of length 1 they are 1.
+    layout : Layout
+        The tasks.
+    n_members : int
+        Number of networks.
+    wrt : {"auto", "representation", "parameters"}
+        By what the gradients are taken.
+    update_every : int
+        Steps for which weights are kept; a task without a label at the update keeps its last
+        ones.
+    """
+
+    needs_gradients = True
+    weights: Tensor
+    is_known: Tensor
+
+    def __init__(
+        self, solve: Solver, layout: Any, n_members: int, wrt: str, update_every: int
+    ) -> None:
+        super().__init__()
+        self.wrt = check_choice(wrt, "wrt", WRT)
+        self.update_every = check_whole(update_every, "update_every", 1)
+        self._solve = solve
+        self._step = 0
+        self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
+        self.register_buffer("is_known", torch.zeros(layout.n_tasks, dtype=torch.bool))
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Combine the losses with the last weights."""
+        return (self.weights * losses * present).sum(1)
+
+    def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
+        """Return the weights, which are found anew every so many steps."""
+        if self._step % self.update_every == 0:
+            self._update(losses, present, gradients.gramian)
+        self._step += 1
+        return Direction(self.weights * present)
+
+    def _update(self, losses: Tensor, present: Tensor, gramian: Tensor) -> None:
+        labelled = present.cpu().numpy()
+        products = gramian.detach().double().cpu().numpy()  # (member, task, task)
+        values = losses.double().cpu().numpy()
+        if not np.isfinite(products).all():
+            return  # the fit diverges, and says so at the end of the epoch
+        found = np.ones_like(values)
+        for member, matrix in enumerate(products):
+            active = np.flatnonzero(labelled & (np.diagonal(matrix) > 0))
+            if len(active):
+                found[member, active] = self._solve(
+                    matrix[np.ix_(active, active)], values[member, active]
+                )
+        known = self.is_known.cpu().numpy()
+        # A task that no update has met yet gets the usual weight.
+        found[:, ~labelled & ~known] = found[:, labelled].mean() if labelled.any() else 1.0
+        changed = torch.as_tensor(labelled | ~known, device=self.weights.device)
+        self.weights.copy_(
+            torch.where(changed, torch.as_tensor(found).to(self.weights), self.weights)
+        )
+        self.is_known |= present
+
+
+def factor_of(gramian: np.ndarray) -> np.ndarray:
+    """Return gradients that have these products.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Positive semi-definite, up to rounding.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n_tasks)
+        ``F`` with ``F.T @ F = gramian``.
+    """
+    values, vectors = np.linalg.eigh(gramian)
+    return np.sqrt(values.clip(0.0))[:, None] * vectors.T

@@ -1,0 +1,118 @@
+"""The shortest vector between the tasks' gradients."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from skmtl.layers import Seeds, check_choice
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._gramian import GramianWeights, factor_of
+
+_NORMALIZATIONS = ("none", "l2", "loss", "loss+")
+
+
+class MGDA(Weighting):
+    r"""The min-norm point of the gradients' convex hull: a step that harms no task.
+
+    ``w = argmin_{w in simplex} ||sum_t w_t g_t||^2``, found exactly by non-negative least
+    squares.  The direction has the same product with the gradient of every task that has a
+    weight, so that tasks with small gradients lead.
+
+    Parameters
+    ----------
+    normalize : {"none", "l2", "loss", "loss+"}, default="none"
+        What gradients are divided by before: nothing, their lengths, the losses, or both.
+    wrt : {"auto", "representation", "parameters"}, default="auto"
+        By what gradients are taken: the representation that all heads read, or all parameters
+        of trunk and sharing.  ``"auto"``: the former where there is one.
+    update_every : int, default=1
+        Steps for which weights are kept.
+
+    Notes
+    -----
+    Departure: weights sum to the number of tasks in the batch, not to 1, so that learning
+    rate, weight decay and penalties mean what they mean with equal weights.
+
+    References
+    ----------
+    J.-A. Desideri: Multiple-Gradient Descent Algorithm for Multiobjective Optimization,
+    Comptes Rendus Mathematique 350, 2012.
+
+    O. Sener, V. Koltun: Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018,
+    arXiv:1810.04650, equation 3 (the minimum), section 3.3 (by the representation).
+
+    Examples
+    --------
+    >>> from skmtl.weighting import MGDA
+    >>> MGDA(normalize="l2")
+    MGDA(normalize='l2')
+    """
+
+    alias = "mgda"
+    needs_gradients = True
+
+    def __init__(self, normalize: str = "none", wrt: str = "auto", update_every: int = 1) -> None:
+        self.normalize = normalize
+        self.wrt = wrt
+        self.update_every = update_every
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"normalize": "l2"}, {"normalize": "loss+", "update_every": 3}]
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module that solves for the weights.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Reads the Gramian of the tasks' gradients.
+        """
+        normalize = check_choice(self.normalize, "normalize", _NORMALIZATIONS)
+        solve = partial(mgda_weights, normalize=normalize)
+        return GramianWeights(solve, layout, n_members, self.wrt, self.update_every)
+
+
+def mgda_weights(gramian: np.ndarray, losses: np.ndarray, normalize: str = "none") -> np.ndarray:
+    """Find the weights of the min-norm point.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of the gradients.
+    losses : ndarray of shape (n_tasks,)
+        Losses.
+    normalize : str, default="none"
+        What gradients are divided by.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        At least 0, with the number of tasks as their sum.
+    """
+    norms = np.ones(len(losses))
+    if normalize in {"l2", "loss+"}:
+        norms = norms * np.sqrt(np.diagonal(gramian))
+    if normalize in {"loss", "loss+"}:
+        norms = norms * losses
+    norms = np.where(norms > 0, norms, 1.0)
+    factor = factor_of(gramian / np.outer(norms, norms))
+    factor /= np.linalg.norm(factor, axis=0).max()
+    # min over x >= 0 of ||F x||^2 + (1 - sum x)^2 points at the min-norm point: along a ray
+    # x = s w with w in the simplex it falls to m / (1 + m), m = ||F w||^2.
+    found, _ = nnls(np.vstack([factor, np.ones(len(losses))]), np.eye(len(factor) + 1)[-1])
+    return found / found.sum() * len(losses)

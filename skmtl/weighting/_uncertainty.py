@@ -1,0 +1,109 @@
+"""Weights from the noise of tasks, learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmtl.layers import Seeds, check_flag, check_number
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._task_adam import TaskAdam
+
+
+class Uncertainty(Weighting):
+    r"""Learned noise per task: ``L = sum_t f_t exp(-s_t) L_t + s_t / 2``.
+
+    ``s_t = log(sigma_t^2)`` is the noise of a task, learned beside the network; ``f_t`` is
+    1/2 for squared errors and 1 for cross-entropies, as the likelihoods have it.  At the
+    optimum ``exp(-s_t) = 1 / (2 f_t L_t)``: every task weighs as the inverse of its loss.
+    Use it where losses are on different scales and nobody wants to set weights by hand.
+
+    Parameters
+    ----------
+    positive : bool, default=False
+        ``log(1 + sigma_t^2)`` in place of ``s_t / 2 = log(sigma_t)``, so that the total never
+        falls below 0.
+    lr : float, default=1e-2
+        Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
+        stands still.
+
+    Notes
+    -----
+    Departure: ``s_t`` has a learning rate of its own, and its Adam leaves absent tasks alone.
+
+    References
+    ----------
+    A. Kendall, Y. Gal, R. Cipolla: Multi-Task Learning Using Uncertainty to Weigh Losses for
+    Scene Geometry and Semantics, CVPR 2018, arXiv:1705.07115, equations 7 and 10.
+
+    L. Liebel, M. Koerner: Auxiliary Tasks in Multi-task Learning, 2018, arXiv:1805.06334 (the
+    positive form).
+
+    Examples
+    --------
+    >>> from skmtl.weighting import Uncertainty
+    >>> Uncertainty(positive=True)
+    Uncertainty(positive=True)
+    """
+
+    alias = "uncertainty"
+
+    def __init__(self, positive: bool = False, lr: float = 1e-2) -> None:
+        self.positive = positive
+        self.lr = lr
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"positive": True}]
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module with ``s_t = 0``.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks, and ``likelihood_factor`` of their heads.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Learns ``s_t``.
+        """
+        factors = [
+            group.head.likelihood_factor for group in layout.groups for _ in range(group.n_tasks)
+        ]
+        lr = check_number(self.lr, "lr", above=True)
+        return _Uncertainty(
+            torch.tensor(factors), n_members, lr, check_flag(self.positive, "positive")
+        )
+
+
+class _Uncertainty(WeightingModule):
+    factors: Tensor
+    log_variance: Tensor
+
+    def __init__(self, factors: Tensor, n_members: int, lr: float, positive: bool) -> None:
+        super().__init__()
+        self.positive = positive
+        self.register_buffer("factors", factors)
+        self.register_buffer("log_variance", torch.zeros(n_members, len(factors)))
+        self.adam = TaskAdam(n_members, len(factors), lr)
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = self.log_variance
+        noise = torch.nn.functional.softplus(s) if self.positive else s / 2  # log(1 + e^s)
+        return ((self.factors * (-s).exp() * losses + noise) * present).sum(1)
+
+    def scales(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = self.log_variance
+        weights = self.factors * (-s).exp()
+        slope = s.sigmoid() if self.positive else 0.5
+        self.log_variance -= self.adam.step(slope - weights * losses, present)
+        return weights * present
