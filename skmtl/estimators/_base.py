@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from skmtl.estimators._history import history_frame, weights_frame
 from skmtl.estimators._parameters import (
     built_from,
     check_kinds,
@@ -46,6 +47,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, 
         *,
         sharing: Any = "hard",
         loss_weights: Any = None,
+        normalize_losses: bool = True,
         trunk: Any = "mlp",
         hidden_layer_sizes: tuple[int, ...] = (128, 128),
         activation: Any = "relu",
@@ -75,6 +77,7 @@ class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, 
         self.tasks = tasks
         self.sharing = sharing
         self.loss_weights = loss_weights
+        self.normalize_losses = normalize_losses
         self.trunk = trunk
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -364,14 +367,12 @@ class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, 
     @property
     def history_(self) -> pd.DataFrame:
         """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``."""
-        if not hasattr(self, "net_"):
-            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
-        # Without skorch's own notes: batches, and which epoch was the best so far.
-        rows = [
-            {k: v for k, v in row.items() if not isinstance(v, list | bool)}
-            for row in self.net_.history
-        ]
-        return pd.DataFrame(rows).set_index("epoch")
+        return history_frame(self)
+
+    @property
+    def task_weights_(self) -> pd.DataFrame:
+        """Weights ``a_t`` by epoch, means over the labels; NaN for a task without any."""
+        return weights_frame(self)
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         """Return what belongs to class tasks by name, or the one thing for a 1-D target."""

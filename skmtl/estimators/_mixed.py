@@ -18,7 +18,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         ``sum_t a_t * mean_labelled(w_it * loss_t) + Omega(theta)``
 
     over tasks t and their labelled rows i: squared error on standardised numbers,
-    cross-entropy on classes, task weights ``a_t`` (`loss_weights`), row and class weights
+    cross-entropy on classes, each relative to the loss of the best constant
+    (`normalize_losses`), task weights ``a_t`` (`loss_weights`), row and class weights
     ``w_it`` (`sample_weight`, `class_weight`), and penalties Omega (`penalty`).
 
     Use it where one table has several related targets, and compare it with a network per
@@ -36,8 +37,12 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         as one program), ``"mmoe"``, ``"cross_stitch"`` and the other names, or an object, of
         :mod:`skmtl.sharing`.
     loss_weights : mapping, sequence, str or Weighting, default=None
-        The weights ``a_t``: by task name, in the order of the tasks, or an object of
-        :mod:`skmtl.weighting`.  None: all 1.
+        The weights ``a_t``: by task name, in the order of the tasks, a method that finds them
+        (``"uncertainty"``, ``"mgda"``, ...) or an object of :mod:`skmtl.weighting` or TorchJD.
+        None: all 1.
+    normalize_losses : bool, default=True
+        Whether each loss is divided by that of the best constant prediction for the training
+        labels, so that a loss of 1 has explained nothing, 0 all, and equal weights mean equal.
     trunk : str, Trunk, type or function, default="mlp"
         What maps features to the representation: ``"mlp"``, ``"resnet"``, ``"tabm"``,
         ``"cnn"``, which take those of the next three parameters that they have; an object of
@@ -123,6 +128,11 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         The skorch net: ``net_.module_`` is the torch module.
     history_ : pandas.DataFrame
         Losses by epoch, per task.
+    task_weights_ : pandas.DataFrame of shape (n_epochs, n_tasks)
+        The weights ``a_t`` by epoch.
+    null_losses_ : dict of str to float
+        Loss of the best constant by task, which losses are divided by; only with
+        ``normalize_losses=True``.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

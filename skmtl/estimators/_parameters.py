@@ -39,6 +39,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "None or a whole number of at least 1",
         lambda v: v is None or (_whole(v) and v >= 1),
     ),
+    "normalize_losses": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "warm_start": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": ("a bool or a whole number", lambda v: isinstance(v, bool | np.bool_ | Integral)),
     "net_params": (
@@ -73,7 +74,16 @@ def check_parameters(estimator: Any) -> None:
 
 #: What the network, its optimiser and the tasks were built from: fixed once there is a net.
 _BUILT_FROM = (
-    *("tasks", "sharing", "loss_weights", "trunk", "hidden_layer_sizes", "activation", "dropout"),
+    *(
+        "tasks",
+        "sharing",
+        "loss_weights",
+        "normalize_losses",
+        "trunk",
+        "hidden_layer_sizes",
+        "activation",
+        "dropout",
+    ),
     *("head_layer_sizes", "penalty", "optimizer", "weight_decay", "batch_size", "preprocess"),
     *("device", "dtype", "callbacks", "net_params"),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
@@ -17,6 +19,7 @@ from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
 from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Sharing
+from skmtl.tasks import Task
 from skmtl.training import (
     DivergedError,
     EarlyStopping,
@@ -27,6 +30,7 @@ from skmtl.training import (
     ValidationScore,
     WatchLosses,
     check_weights,
+    null_losses,
     split_callbacks,
     torch_threads,
 )
@@ -79,13 +83,22 @@ def fit_net(
     """
     with torch_threads(estimator.n_threads):
         net = _copied_net(estimator) if continues else _new_net(estimator, train, seeds)
+        train_data = on_device(estimator, train, net)
+        valid_data = None if valid is None else on_device(estimator, valid, net)
+        if estimator.normalize_losses:
+            known = estimator.null_losses_ if continues else {}
+            estimator.null_losses_ = _null_losses(estimator.tasks_, train_data, known)
+            train_data = _normalized(train_data, estimator.null_losses_)
+            valid_data = valid_data and _normalized(valid_data, estimator.null_losses_)
+        elif hasattr(estimator, "null_losses_"):
+            del estimator.null_losses_
         _, theirs = split_callbacks(estimator.callbacks)
         with epoch_callbacks(estimator, theirs, max_epochs, *data) as after_epoch:
             try:
                 train_net(
                     net,
-                    on_device(estimator, train, net),
-                    None if valid is None else on_device(estimator, valid, net),
+                    train_data,
+                    valid_data,
                     estimator=estimator,
                     max_epochs=max_epochs,
                     stops_early=stops,
@@ -124,6 +137,25 @@ def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
         parameter.device,
         parameter.dtype,
     )
+
+
+def _null_losses(
+    tasks: tuple[Task, ...], train: TaskData, known: dict[str, float]
+) -> dict[str, float]:
+    """Return the loss of the best constant on the training rows, by task.
+
+    What the first fit measured stays for `partial_fit` and warm starts; a task whose labels
+    come later is measured then.
+    """
+    measured = dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
+    by_name = {task.name: known.get(task.name, measured[task.name]) for task in tasks}
+    return {name: loss for name, loss in by_name.items() if not np.isnan(loss)}
+
+
+def _normalized(data: TaskData, null: dict[str, float]) -> TaskData:
+    """Scale the losses; one that a constant brings to 0 stays as it is."""
+    losses = [null.get(name, 1.0) or 1.0 for name in data.layout.names]
+    return replace(data, scale=1.0 / data.scale.new_tensor(losses))
 
 
 def _copied_net(estimator: Any) -> TaskNet:

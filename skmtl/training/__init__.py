@@ -14,6 +14,7 @@ from skmtl.training._callbacks import check_weights as check_weights
 from skmtl.training._callbacks import split_callbacks as split_callbacks
 from skmtl.training._early_stopping import EarlyStopping as EarlyStopping
 from skmtl.training._early_stopping import ValidationScore as ValidationScore
+from skmtl.training._early_stopping import null_losses as null_losses
 from skmtl.training._net import TaskNet as TaskNet
 from skmtl.training._network import EVALUATION_ROWS as EVALUATION_ROWS
 from skmtl.training._network import Network as Network

@@ -27,8 +27,8 @@ class BatchTargets(NamedTuple):
     y : tuple of Tensor of shape (task, output, sample), one per group of heads
         What the losses compare the outputs with.
     w : tuple of Tensor of shape (task, output or 1, sample or 1), one per group of heads
-        Weights divided by the number of labelled cells of the task in the batch; 0 where
-        there is no label.
+        Weights times the task's scale over its number of labelled cells in the batch; 0
+        where there is no label.
     n_labelled : Tensor of shape (task,)
         Number of labelled cells of each task in the batch.
     present : Tensor of shape (task,), bool
@@ -72,6 +72,8 @@ class TaskData:
         Tasks and their rows.
     is_complete : bool
         Whether every cell has a label of weight 1.
+    scale : Tensor of shape (task,)
+        What the losses of the tasks are multiplied by.
     """
 
     x: Any
@@ -79,6 +81,7 @@ class TaskData:
     w: Tensor
     layout: Layout
     is_complete: bool
+    scale: Tensor
 
     @classmethod
     def pack(
@@ -110,7 +113,7 @@ class TaskData:
         Returns
         -------
         TaskData
-            The table.
+            The table, with scales of 1.
         """
         columns = layout.columns
         y, w = [], []
@@ -122,7 +125,8 @@ class TaskData:
                 w.append(torch.as_tensor(task_weights).to(device, dtype))
         features = x if sparse.issparse(x) else torch.as_tensor(x).to(device, dtype)
         is_complete = bool((np.asarray(weights) == 1).all())
-        return cls(features, torch.cat(y, dim=1), torch.cat(w, dim=1), layout, is_complete)
+        scale = torch.ones(layout.n_tasks, device=device, dtype=dtype)
+        return cls(features, torch.cat(y, dim=1), torch.cat(w, dim=1), layout, is_complete, scale)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -220,7 +224,7 @@ class BatchIterator:
             cells = (w > 0).sum(-1).to(w.dtype)  # (batch, weight row)
         n_labelled = cells.new_zeros(n, data.layout.n_tasks)
         n_labelled.index_add_(1, self._task_of_weight, cells)
-        share = 1.0 / n_labelled.clamp_min(1.0)
+        share = data.scale / n_labelled.clamp_min(1.0)
         w = w * share.index_select(1, self._task_of_weight).unsqueeze(-1)
         groups = data.layout.groups
         ys = zip(*(group.outputs(y).unbind() for group in groups), strict=True)

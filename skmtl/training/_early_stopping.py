@@ -164,7 +164,7 @@ def null_losses(data: TaskData) -> Tensor:
     Returns
     -------
     Tensor of shape (task,)
-        Losses; NaN for a task without a label.
+        Losses, times the tasks' scales; NaN for a task without a label.
     """
     losses = []
     for group in data.layout.groups:
@@ -174,7 +174,7 @@ def null_losses(data: TaskData) -> Tensor:
         z = group.head.null_outputs(y, w).expand(-1, -1, y.shape[-1]).unsqueeze(0)
         loss, _ = group.head.loss_and_gradient(z, y, w / cells.clamp_min(1))
         losses.append(torch.where(cells.flatten() > 0, loss[0], torch.nan))
-    return torch.cat(losses)
+    return torch.cat(losses) * data.scale
 
 
 def has_labels(data: TaskData) -> Tensor:

@@ -92,11 +92,23 @@ def hand_written(est, X, Y, initial, *, epochs, seed_of_shuffle, loss_weights, l
                     loss = F.binary_cross_entropy_with_logits(out[:, 0], target[mask].double())
                 else:
                     loss = F.cross_entropy(out, target[mask])
-                total = total + loss_weights.get(task.name, 1.0) * loss
+                total = total + loss_weights.get(task.name, 1.0) * loss / null_loss(
+                    columns[task.name]
+                )
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
     return {name: tensor.detach() for name, tensor in weights.items()}
+
+
+def null_loss(column):
+    """Variance, or entropy of the classes, of the labelled cells."""
+    target, mask = column
+    labels = target[mask]
+    if labels.is_floating_point():
+        return labels.var(correction=0)
+    shares = labels.bincount().double() / len(labels)
+    return -(shares * shares.log()).sum()
 
 
 def _row_slices(layout):

@@ -8,7 +8,7 @@ from skmtl.heads import Layout
 from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Hard, Independent
 from skmtl.training import NetworkSpec
-from skmtl.trunks import MLP, ModuleTrunk
+from skmtl.trunks import MLP, ModuleTrunk, Periodic
 from tests.oracle import MIXED, rows_of
 
 N_FEATURES = 4
@@ -80,6 +80,33 @@ def test_the_input_of_every_copy_of_a_users_module_is_its_first_layer():
 
 def _two_layers():
     return nn.Sequential(nn.Linear(N_FEATURES, 6), nn.ReLU(), nn.Linear(6, 5))
+
+
+class _Embedded(nn.Module):
+    """A user's module that names a part as our own trunks name theirs."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(N_FEATURES, 6)
+        self.embedding = nn.Linear(6, 5)
+
+    def forward(self, x):
+        return self.embedding(self.first(x))
+
+
+@pytest.mark.parametrize("sharing", [Hard(), Independent()], ids=repr)
+def test_an_embedding_within_a_users_module_is_none_of_the_input(sharing):
+    network = build(sharing, ModuleTrunk(_Embedded))
+    expected = [copy.first.weight for copy in network.body.trunk.blocks[0].copies]
+    assert [id(p) for p in network.weights("input")] == [id(p) for p in expected]
+
+
+def test_embeddings_of_a_trunk_are_its_input():
+    network = build(trunk=MLP((6, 5), num_embeddings=Periodic(3)))
+    found = {id(p) for p in network.weights("input")}
+    named = {id(p): name for name, p in network.named_parameters()}
+    assert found
+    assert all(".embedding." in named[p] for p in found)
 
 
 @pytest.mark.parametrize("sharing", [Hard(), Independent()], ids=repr)
