@@ -8,22 +8,25 @@ import copy
 import inspect
 import pickle
 import re
+import time
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from torch.func import functional_call
 
 from skmtl._strategy import resolve, strategies
 from skmtl.heads import Head, HeadSpec, Layout
 from skmtl.layers import Inputs, Seeds, is_weight
 from skmtl.penalties import Penalty
-from skmtl.sharing import Sharing
+from skmtl.sharing import Independent, Sharing
 from skmtl.tasks import KINDS
 from skmtl.training import BatchIterator, NetworkSpec, Objective
-from skmtl.trunks import NumEmbedding, Trunk
+from skmtl.trunks import MLP, NumEmbedding, Trunk
 from skmtl.weighting import Fixed, Weighting, WeightingModule
 from tests.oracle import MIXED, GivenGradients, Table, new_seeds, rows_of, tasks_of
+from tests.sharing.oracle import PenaltyOf
 
 AXES = (Sharing, Trunk, NumEmbedding, Head, Weighting, Penalty)
 
@@ -212,6 +215,29 @@ def test_a_gradient_reaches_every_parameter(sharing, trunk, n_members, device):
         assert (members != 0).flatten(1).any(1).all() if members.dim() > 1 else members.any(), name
 
 
+def check_gradients(module, *inputs):
+    """Compare gradients by all parameters, along a random direction, with difference quotients."""
+    named = dict(module.named_parameters())
+    values = [p.detach().clone().requires_grad_() for p in named.values()]
+
+    def run(*values):
+        return functional_call(module, dict(zip(named, values, strict=True)), inputs)
+
+    assert torch.autograd.gradcheck(run, values, fast_mode=True)
+
+
+@every_pair
+def test_gradients_are_difference_quotients(sharing, trunk):
+    specs = (*MIXED[:2], MIXED[-1])  # each kind once: a failure costs the whole Jacobian
+    network = build(sharing, trunk, specs).eval()
+    with torch.no_grad():  # away from where the weights start, and from zeros
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    check_gradients(network, batch_of(Table.made(specs, n=3), trunk).x)
+    if network.body.penalty() is not None:
+        check_gradients(PenaltyOf(network.body))
+
+
 @every_pair
 def test_a_batch_of_one(sharing, trunk, device):
     network = build(sharing, trunk, device=device)
@@ -276,6 +302,30 @@ def test_no_label_at_all(sharing, trunk, device):
     losses = losses_of(network, batch_of(Table.made(missing=1.0), trunk, device), device)
     assert (losses == 0).all()
     assert not any(g.any() for g in gradients_of(network, losses.sum()).values())
+
+
+MANY = tuple(HeadSpec(f"t{i}", "regression", 1, 0) for i in range(300))
+
+
+@pytest.mark.parametrize(
+    ("sharing", "trunk"),
+    [
+        *(pytest.param(p.values[0](**p.values[1]), MLP((4, 4)), id=p.id) for p in cases(Sharing)),
+        # a copy of the trunk for each task
+        *(pytest.param(Independent(), p.values[0](**p.values[1]), id=p.id) for p in cases(Trunk)),
+    ],
+)
+def test_300_tasks(sharing, trunk, device):
+    table = Table.made(MANY)
+    network = build(sharing, trunk, MANY, heads=(), device=device, table=table)
+    batch = batch_of(table, trunk, device)
+    objective = objective_of(network.heads.layout, network.heads.n_members, device)
+    start = time.perf_counter()
+    losses, _ = objective.backward(network(batch.x, batch.targets), batch.targets, network)
+    assert time.perf_counter() - start < 10
+    assert torch.isfinite(losses).all()
+    for parameter in network.parameters():
+        assert torch.isfinite(parameter.grad).all()
 
 
 #: Eleven tasks, a number that is nobody's width: an axis of that size is a task axis.

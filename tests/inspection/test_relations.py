@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.inspection import task_relations
 from skmtl.penalties import TaskRelations
+from skmtl.sharing import Grouped
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,37 @@ def test_hidden_heads(table):
     est = linear(head_layer_sizes=(3,)).set_params(max_epochs=1).fit(*table)
     with pytest.raises(ValueError, match=r"without hidden layers.*`head_layer_sizes = \(3,\)`"):
         task_relations(est)
+
+
+def layered(**params):
+    return linear(**params).set_params(hidden_layer_sizes=(4,), max_epochs=1)
+
+
+@pytest.mark.parametrize("sharing", ["hard", "chain", "mmoe", "dselect_k", "attention"])
+def test_schemes_of_common_features(table, sharing):
+    found = task_relations(layered(sharing=sharing).fit(*table))
+    assert found.shape == (4, 4)
+    assert (found.abs() <= 1 + 1e-9).all(axis=None)
+
+
+@pytest.mark.parametrize("sharing", ["independent", "ple", "soft"])
+def test_schemes_of_features_for_each_task(table, sharing):
+    est = layered(sharing=sharing).fit(*table)
+    match = rf"heads that read the same features.*Found `sharing = '{sharing}'`"
+    with pytest.raises(ValueError, match=match):
+        task_relations(est)
+
+
+@pytest.mark.parametrize(
+    ("groups", "is_common"), [([list("abcd")], True), ([["a", "b", "c"], ["d"]], False)]
+)
+def test_one_group_has_common_features_and_two_have_not(table, groups, is_common):
+    est = layered(sharing=Grouped(groups)).fit(*table)
+    if is_common:
+        assert task_relations(est).shape == (4, 4)
+    else:
+        with pytest.raises(ValueError, match="features of their own"):
+            task_relations(est)
 
 
 def test_not_fitted():

@@ -39,6 +39,17 @@ def body_of(sharing, trunk="mlp", names=NAMES, n_members=1, *, moved=True):
     return body
 
 
+class PenaltyOf(nn.Module):
+    """The penalty of a body as a module, so that it can be called with other weights."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self):
+        return self.body.penalty()
+
+
 def rows_for(trunk="mlp", n=6):
     return torch.randn(n, *TRUNKS[trunk][1], dtype=torch.float64)
 

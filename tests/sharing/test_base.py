@@ -1,7 +1,6 @@
 """What all schemes do."""
 
 import pickle
-import time
 
 import numpy as np
 import pandas as pd
@@ -9,21 +8,14 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch import nn
-from torch.func import functional_call
 
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl._strategy import strategies
 from skmtl.heads import HeadSpec, Layout
 from skmtl.layers import Inputs, Seeds
-from skmtl.sharing import Chain, Hard, Sharing, Soft
-from skmtl.training import BatchIterator, NetworkSpec, Objective
-from skmtl.trunks import MLP
-from skmtl.weighting import Fixed
-from tests.oracle import Table, new_seeds, tasks_of
+from skmtl.sharing import Sharing, Soft
+from skmtl.training import NetworkSpec
+from tests.oracle import Table, tasks_of
 from tests.sharing.oracle import TRUNKS, assert_tight, body_of, one_and_two_members, rows_for
 
 SPECS = (
@@ -45,21 +37,26 @@ every_scheme = pytest.mark.parametrize("sharing", CASES)
 # ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trunk", ["mlp", "cnn"])
-@one_and_two_members
-@pytest.mark.parametrize("heads", [(), (3,)], ids=["plain_heads", "hidden_heads"])
-@every_scheme
-def test_outputs_are_those_of_the_heads_on_the_representations(sharing, trunk, n_members, heads):
+def network_of(sharing, trunk="mlp", n_members=1, heads=()):
+    """A network of a scheme that has met the labels of a table."""
     trunk, shape = TRUNKS[trunk]
     table = Table.made(SPECS)
     scheme = sharing.adapt(table.values, table.weights > 0, tasks_of(SPECS))
     seeds = Seeds.spawn(np.random.RandomState(0))
     spec = NetworkSpec(scheme, trunk, heads, "silu")
-    network = spec.build(Inputs(shape), Layout.of(SPECS), seeds, n_members).double()
+    return spec.build(Inputs(shape), Layout.of(SPECS), seeds, n_members).double()
+
+
+@pytest.mark.parametrize("trunk", ["mlp", "cnn"])
+@one_and_two_members
+@pytest.mark.parametrize("heads", [(), (3,)], ids=["plain_heads", "hidden_heads"])
+@every_scheme
+def test_outputs_are_those_of_the_heads_on_the_representations(sharing, trunk, n_members, heads):
+    network = network_of(sharing, trunk, n_members, heads)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    x = torch.randn(4, *shape, dtype=torch.float64)
+    x = rows_for(trunk)
     assert_tight(network.body.outputs(x, network.heads), network.heads(network.body(x)))
 
 
@@ -83,55 +80,14 @@ def test_parameters_may_be_numpys(sharing, trunk):
 
 
 # ------------------------------------------------------------------------------------------------
-# Gradients
+# Penalties
 # ------------------------------------------------------------------------------------------------
-
-
-def network_of(sharing, trunk, specs=SPECS, n_members=1, table=None, heads=()):
-    """A network of a scheme that has met the labels of a table."""
-    table = table or Table.made(specs, n_features=3)
-    scheme = sharing.adapt(table.values, table.weights > 0, tasks_of(specs))
-    seeds = Seeds.spawn(np.random.RandomState(0))
-    spec = NetworkSpec(scheme, trunk, heads, "silu")
-    return spec.build(Inputs((table.x.shape[1],)), Layout.of(specs), seeds, n_members).double()
-
-
-class PenaltyOf(nn.Module):
-    """The penalty of a body as a module, so that it can be called with other weights."""
-
-    def __init__(self, body):
-        super().__init__()
-        self.body = body
-
-    def forward(self):
-        return self.body.penalty()
-
-
-def check_gradients(module, *inputs):
-    named = dict(module.named_parameters())
-    values = [p.detach().clone().requires_grad_() for p in named.values()]
-
-    def run(*values):
-        return functional_call(module, dict(zip(named, values, strict=True)), inputs)
-
-    assert torch.autograd.gradcheck(run, values)
-
-
-@every_scheme
-def test_gradients_are_difference_quotients(sharing):
-    network = network_of(sharing, MLP((2, 2), "tanh")).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    check_gradients(network, torch.randn(3, 3, dtype=torch.float64))
-    if network.body.penalty() is not None:
-        check_gradients(PenaltyOf(network.body))
 
 
 @every_scheme
 def test_a_scheme_without_penalty_says_so(sharing):
     has_one = {"soft", "sluice", "dselect_k", "low_rank"}
-    penalty = network_of(sharing, MLP((3,), "tanh")).body.penalty()
+    penalty = network_of(sharing).body.penalty()
     assert (penalty is not None) == (sharing.alias in has_one)
     if penalty is not None:
         assert penalty.shape == ()
@@ -147,31 +103,6 @@ def test_a_penalty_of_strength_0_is_none():
         strategies(Sharing)["low_rank"](sparsity=0.0),
     ):
         assert body_of(scheme).penalty() is None
-
-
-# ------------------------------------------------------------------------------------------------
-# Many tasks
-# ------------------------------------------------------------------------------------------------
-
-#: Three hundred tasks that have something in common, so that groups can be chosen.
-MANY = tuple(HeadSpec(f"t{i}", "regression", 1, 0) for i in range(300))
-
-
-@every_scheme
-def test_300_tasks(sharing):
-    table = Table.made(MANY, n=40, n_features=3)
-    network = network_of(sharing, MLP((4, 4), "silu"), MANY, table=table)
-    data = table.pack(network.heads.layout)
-    batch = next(iter(BatchIterator(data, 16)))
-    objective = Objective(
-        network.heads.layout, Fixed(None).build(network.heads.layout, 1, new_seeds())
-    ).double()
-    start = time.perf_counter()
-    losses, _ = objective.backward(network(batch.x, batch.targets), batch.targets, network)
-    assert time.perf_counter() - start < 10
-    assert torch.isfinite(losses).all()
-    for parameter in network.parameters():
-        assert torch.isfinite(parameter.grad).all()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -230,31 +161,3 @@ def test_fit_on_a_sparse_matrix(sharing):
     dense = clone(thin).fit(X.toarray(), Y)
     for ours, theirs in zip(values_of(thin, X), values_of(dense, X.toarray()), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
-
-
-def test_search_over_schemes(table):
-    X, Y = table[0][["x", "y", "z"]], table[1]
-    schemes = [
-        alias for alias, cls in strategies(Sharing).items() if alias not in {"grouped", "chain"}
-    ]
-    schemes += ["grouped", Chain(["kind", "price"]), Hard()]
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), estimator("hard", max_epochs=1)),
-        {"multitasknetclassifierregressor__sharing": schemes},
-        cv=2,
-        error_score="raise",
-    ).fit(X, Y)
-    assert len(search.cv_results_["params"]) == len(strategies(Sharing)) + 1
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.predict(X).shape == (60, 3)
-
-
-def test_search_over_a_parameter_of_a_scheme(table):
-    X, Y = table
-    search = GridSearchCV(
-        estimator(strategies(Sharing)["mmoe"](), max_epochs=1),
-        {"sharing__n_experts": [1, 3]},
-        cv=2,
-        error_score="raise",
-    ).fit(X, Y)
-    assert search.best_estimator_.sharing.n_experts in {1, 3}
