@@ -69,7 +69,7 @@ def by_hand(net, X, Y, lr):
 def test_one_probe_is_a_loop_over_copies_of_the_net(make, table):
     X, Y = table
     params = {"early_stopping": False, "preprocess": None, "dtype": "float64"}
-    est = make(max_epochs=1, sharing="independent", **params)
+    est = make(max_epochs=1, sharing="independent", normalize_losses=False, **params)
     found = task_affinity(est, X, Y)
     assert found.epochs == (1,)
     # The same fit: a callback takes the same optimiser.
@@ -82,7 +82,8 @@ def test_one_probe_is_a_loop_over_copies_of_the_net(make, table):
 
 def test_probes_are_averaged(make, table):
     X, Y = table
-    est = make(max_epochs=3, early_stopping=False, preprocess=None, dtype="float64")
+    params = {"early_stopping": False, "preprocess": None, "dtype": "float64"}
+    est = make(max_epochs=3, normalize_losses=False, **params)
     found = task_affinity(est, X, Y, methods=["lookahead", "gradients"])
     assert found.epochs == (1, 2, 3)
     parts = []

@@ -29,6 +29,7 @@ def coefficients(data, penalty, **params):
     net |= {"optimizer__tolerance_grad": 1e-12, "optimizer__tolerance_change": 1e-16}
     net |= {"optimizer__history_size": 50}
     est = MultiTaskNetRegressor(
+        normalize_losses=False,
         hidden_layer_sizes=(), penalty=penalty, optimizer=torch.optim.LBFGS, lr=1.0,
         weight_decay=0.0, batch_size=len(X), max_epochs=3, early_stopping=False, preprocess=None,
         dtype="float64", random_state=0, net_params=net, **params,
