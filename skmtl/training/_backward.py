@@ -13,9 +13,10 @@ from skmtl.training._network import Network
 from skmtl.training._objective import Objective
 from skmtl.training._task_gradients import (
     ComputedGradients,
-    LinearHeadGradients,
     choose_wrt,
+    head_inputs,
     parameter_gradients,
+    representation_gradients,
     shared_parameters,
 )
 
@@ -90,19 +91,11 @@ class RepresentationBackward:
         """Set ``.grad`` of all parameters."""
         network, objective, heads = self.network, self.objective, self.network.heads
         h = network.represent(x)  # (member and submodel, task=1, sample, feature)
-        n_tasks = objective.layout.n_tasks if heads.hidden else 1
-        leaf = h.detach().expand(-1, n_tasks, -1, -1).requires_grad_(bool(heads.hidden))
+        leaf = head_inputs(h, network)
         z = heads(leaf)
         losses, by_z = objective.losses_and_gradients(z.detach(), targets)
         by_z.div_(network.n_submodels)
-        gradients: ComputedGradients | LinearHeadGradients
-        if heads.hidden:
-            gradients = ComputedGradients(lambda: self._by_leaf(z, leaf, by_z))
-        else:
-            gradients = LinearHeadGradients(
-                by_z, heads.output.weight.detach(), heads.task_of_row, objective.layout.n_tasks,
-                network.n_submodels,
-            )  # fmt: skip
+        gradients = representation_gradients(z, leaf, by_z, network)
         weighed = objective.weigh(losses, targets.present, gradients)
         shared = self._direction(weighed.vector, weighed.shared, gradients, by_z)
         if self._heads:
@@ -110,12 +103,6 @@ class RepresentationBackward:
         h.backward(shared.view_as(h))
         objective.backward_omega(network)
         return StepResult(losses, weighed.shared, z.detach())
-
-    def _by_leaf(self, z: Tensor, leaf: Tensor, by_z: Tensor) -> Tensor:
-        """Return the gradients by the input of hidden heads: (member, task, coordinate)."""
-        (grad,) = torch.autograd.grad(z, leaf, by_z, retain_graph=True)
-        by_member = grad.unflatten(0, (-1, self.network.n_submodels))
-        return by_member.transpose(1, 2).flatten(2)
 
     def _direction(
         self, vector: Tensor | None, weights: Tensor, gradients: object, by_z: Tensor
@@ -150,8 +137,7 @@ class ParameterBackward:
         """Set ``.grad`` of all parameters."""
         network, objective, shared = self.network, self.objective, self._shared
         z = network(x, targets)
-        losses, by_z = objective.losses_and_gradients(z.detach(), targets)
-        by_z.div_(network.n_submodels)
+        losses, by_z = objective.mean_losses_and_gradients(z.detach(), targets, network)
         gradients = ComputedGradients(lambda: parameter_gradients(z, by_z, network, shared))
         weighed = objective.weigh(losses, targets.present, gradients)
         if self._heads:
@@ -172,7 +158,7 @@ def _add_gradients(parameters: Sequence[Tensor], vector: Tensor) -> None:
     """Add a vector of shape (member, coordinate) to the gradients of parameters."""
     sizes = [parameter.numel() // len(vector) for parameter in parameters]
     for parameter, part in zip(parameters, vector.split(sizes, dim=1), strict=True):
-        grad = part.reshape(parameter.shape)
+        grad = part.reshape(parameter.shape).contiguous()
         parameter.grad = grad if parameter.grad is None else parameter.grad + grad
 
 

@@ -14,7 +14,7 @@ from skmtl.training._backward import StepResult, autograd_backward
 from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
 from skmtl.training._callbacks import StopTraining
 from skmtl.training._network import Network
-from skmtl.training._objective import Objective
+from skmtl.training._objective import Objective, mean_of
 from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -150,9 +150,12 @@ class TaskNet(NeuralNet):
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the objective of a batch, and remember the losses for the epoch's record."""
-        if not training:  # what is judged is what will predict
-            y_pred = self.criterion_.ensemble(y_pred, self.module_.n_submodels)
-        losses = self.criterion_.task_losses(y_pred, y_true)
+        k = self.module_.n_submodels
+        if training:
+            losses = mean_of(self.criterion_.task_losses(y_pred, y_true), k)
+        else:  # what is judged is what will predict
+            y_pred = self.criterion_.ensemble(y_pred, k)
+            losses = self.criterion_.task_losses(y_pred, y_true)
         self._epoch.add(losses, y_true.n_labelled)
         return self.criterion_(losses, y_true.present, self.module_)
 
@@ -244,7 +247,9 @@ class TaskNet(NeuralNet):
         if weighting.needs_losses_after_step:
             with torch.no_grad():
                 z = self.module_(*batch)
-                losses, _ = self.criterion_.losses_and_gradients(z, batch.targets)
+                losses, _ = self.criterion_.mean_losses_and_gradients(
+                    z, batch.targets, self.module_
+                )
             weighting.after_step(losses, batch.targets.present)
 
     @torch.inference_mode()

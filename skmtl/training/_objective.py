@@ -33,6 +33,24 @@ class _TaskLosses(torch.autograd.Function):
         return ctx.objective.scale_rows(ctx.saved_tensors[0].clone(), grad), None, None
 
 
+def mean_of(losses: Tensor, n_submodels: int) -> Tensor:
+    """Return the mean over the submodels of each member.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (member and submodel, task)
+        Losses.
+    n_submodels : int
+        Submodels of a member.
+
+    Returns
+    -------
+    Tensor of shape (member, task)
+        Means.
+    """
+    return losses.unflatten(0, (-1, n_submodels)).mean(1)
+
+
 class Weighed(NamedTuple):
     """The weights of a batch.
 
@@ -111,6 +129,31 @@ class Objective(nn.Module):
             return losses[0], gradients[0]
         return torch.cat(losses, dim=1), torch.cat(gradients, dim=1)
 
+    def mean_losses_and_gradients(
+        self, z: Tensor, targets: BatchTargets, network: Network
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the losses that training makes small: means over a member's submodels.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member and submodel, output row, sample)
+            Outputs, without a graph.
+        targets : BatchTargets
+            Targets and weights of the batch.
+        network : Network
+            Which has the submodels.
+
+        Returns
+        -------
+        losses : Tensor of shape (member, task)
+            Losses; 0 for a task without a label in the batch.
+        gradients : Tensor of shape (member and submodel, output row, sample)
+            Derivative of the loss of the row's task.
+        """
+        losses, gradients = self.losses_and_gradients(z, targets)
+        k = network.n_submodels
+        return (losses, gradients) if k == 1 else (mean_of(losses, k), gradients.div_(k))
+
     def ensemble(self, z: Tensor, n_submodels: int) -> Tensor:
         """Compute outputs that predict the mean of the submodels' predictions.
 
@@ -174,7 +217,7 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        gradients : Tensor of shape (member, output row, sample)
+        gradients : Tensor of shape (member and submodel, output row, sample)
             Changed in place.
         scales : Tensor of shape (member, task)
             Factors.
@@ -184,7 +227,12 @@ class Objective(nn.Module):
         Tensor of shape (member, output row, sample)
             The gradients.
         """
-        return gradients.mul_(scales.index_select(1, self.task_of_row).unsqueeze(-1))
+        return gradients.mul_(self._by_row(scales, len(gradients)))
+
+    def _by_row(self, scales: Tensor, n: int) -> Tensor:
+        """Spread (member, task) over (member and submodel, output row, sample=1)."""
+        by_row = scales.index_select(1, self.task_of_row).unsqueeze(-1)
+        return by_row if len(scales) == n else by_row.repeat_interleave(n // len(scales), dim=0)
 
     def scaled(self, gradients: Tensor, scales: Tensor) -> Tensor:
         """Return the gradients of each task's rows times a number per task.
@@ -201,8 +249,7 @@ class Objective(nn.Module):
         Tensor of shape (member and submodel, output row, sample)
             A new tensor.
         """
-        by_row = scales.index_select(1, self.task_of_row).unsqueeze(-1)
-        return gradients * by_row.repeat_interleave(len(gradients) // len(scales), dim=0)
+        return gradients * self._by_row(scales, len(gradients))
 
     def task_losses(self, z: Tensor, targets: BatchTargets) -> Tensor:
         """Compute ``mean_labelled(w_it * loss_t)`` of each task, for autograd.
@@ -227,7 +274,7 @@ class Objective(nn.Module):
         Parameters
         ----------
         losses : Tensor of shape (member, task)
-            From :meth:`task_losses`.
+            From :meth:`task_losses`, means over submodels.
         present : Tensor of shape (task,)
             Which tasks have a label in the batch.
         network : Network
@@ -240,7 +287,6 @@ class Objective(nn.Module):
         """
         total = self.weighting(losses, present).sum() + self.relations(losses, present)
         omega = self.omega(network)
-        total = total / network.n_submodels
         return total if omega is None else total + omega
 
     def relations(self, losses: Tensor, present: Tensor) -> Tensor:
@@ -311,12 +357,9 @@ class Objective(nn.Module):
         weights : Tensor of shape (member, task)
             The weights in force.
         """
-        losses, gradients = self.losses_and_gradients(z.detach(), targets)
+        losses, gradients = self.mean_losses_and_gradients(z.detach(), targets, network)
         weights = self.weigh(losses, targets.present).shared
-        self.scale_rows(gradients, weights)
-        if network.n_submodels > 1:  # the mean of their losses
-            gradients.div_(network.n_submodels)
-        z.backward(gradients)
+        z.backward(self.scale_rows(gradients, weights))
         self.backward_omega(network)
         return losses, weights
 

@@ -8,7 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from skmtl.training._batches import Batch
 from skmtl.training._network import Network
+from skmtl.training._objective import Objective
 from skmtl.weighting import TaskGradients, WeightingModule
 
 #: Entries that a batched backward may have in its largest tensor, 64 MB in float32.
@@ -169,8 +171,97 @@ def _grad(
     ]
 
 
+def representation_gradients(
+    z: Tensor, leaf: Tensor, gradients: Tensor, network: Network
+) -> ComputedGradients | LinearHeadGradients:
+    """Gradients of the tasks' losses by what all heads read.
+
+    Parameters
+    ----------
+    z : Tensor of shape (member and submodel, output row, sample)
+        Outputs of the heads for `leaf`, with their graph.
+    leaf : Tensor of shape (member and submodel, task or 1, sample, feature)
+        From :func:`head_inputs`.
+    gradients : Tensor of shape (member and submodel, output row, sample)
+        Derivative of the loss of each row's task by it.
+    network : Network
+        Whose heads they are.
+
+    Returns
+    -------
+    TaskGradients
+        Without a backward pass, if the heads are linear.
+    """
+    heads, k = network.heads, network.n_submodels
+    if not heads.hidden:
+        weight = heads.output.weight.detach()
+        return LinearHeadGradients(gradients, weight, heads.task_of_row, heads.layout.n_tasks, k)
+
+    def compute() -> Tensor:
+        (grad,) = torch.autograd.grad(z, leaf, gradients, retain_graph=True)
+        return grad.unflatten(0, (-1, k)).transpose(1, 2).flatten(2)
+
+    return ComputedGradients(compute)
+
+
+def head_inputs(h: Tensor, network: Network) -> Tensor:
+    """Return what the heads read as a leaf, one copy per task if a backward has to part them.
+
+    Parameters
+    ----------
+    h : Tensor of shape (member and submodel, task=1, sample, feature)
+        The one representation.
+    network : Network
+        Whose heads read it.
+
+    Returns
+    -------
+    Tensor of shape (member and submodel, task or 1, sample, feature)
+        Without the graph behind it.
+    """
+    hidden = bool(network.heads.hidden)
+    n_copies = network.heads.layout.n_tasks if hidden else 1
+    return h.detach().expand(-1, n_copies, -1, -1).requires_grad_(hidden)
+
+
+def task_gradients(
+    network: Network, objective: Objective, batch: Batch, wrt: str = "parameters"
+) -> TaskGradients:
+    """Gradients of the tasks' losses on a batch, to look at: nothing is changed.
+
+    Parameters
+    ----------
+    network : Network
+        In the mode, training or evaluation, that is to be looked at.
+    objective : Objective
+        Losses; weights of the tasks and penalties have no part.
+    batch : Batch
+        Rows.
+    wrt : {"parameters", "representation"}, default="parameters"
+        By what, see :func:`check_wrt`.
+
+    Returns
+    -------
+    TaskGradients
+        Rows of tasks without a label are zero.
+    """
+    if wrt == "representation":
+        with torch.no_grad():
+            h = network.represent(batch.x)
+        leaf = head_inputs(h, network)
+        z = network.heads(leaf)
+    else:
+        z = network(batch.x)
+    _, by_z = objective.losses_and_gradients(z.detach(), batch.targets)
+    by_z.div_(network.n_submodels)
+    if wrt == "representation":
+        return representation_gradients(z, leaf, by_z, network)
+    shared = shared_parameters(network.body)
+    return ComputedGradients(lambda: parameter_gradients(z, by_z, network, shared))
+
+
 def choose_wrt(network: Network, weighting: WeightingModule) -> str:
-    """Decide by what the gradients of the tasks are taken.
+    """Decide by what a weighting takes the gradients of the tasks.
 
     Parameters
     ----------
@@ -190,22 +281,49 @@ def choose_wrt(network: Network, weighting: WeightingModule) -> str:
         If the tasks share nothing, or no representation where one is asked for.
     """
     name = type(weighting).__name__.lstrip("_")
+    remedy = "or a weighting that reads losses alone, such as 'uncertainty'"
+    return check_wrt(network, weighting.wrt, f"Parameter `loss_weights`: {name}", remedy)
+
+
+def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
+    """Decide by what gradients of the tasks are taken.
+
+    Parameters
+    ----------
+    network : Network
+        Built.
+    wrt : {"auto", "representation", "parameters"}
+        What is asked for.
+    reader : str
+        Who compares gradients, for messages.
+    remedy : str
+        What else the user may do where tasks share nothing, for messages.
+
+    Returns
+    -------
+    {"representation", "parameters"}
+        For ``"auto"`` the former where all heads read one representation.
+
+    Raises
+    ------
+    ValueError
+        If the tasks share nothing, or no representation where one is asked for.
+    """
     if not network.body.shares_weights or not shared_parameters(network.body):
         raise ValueError(
-            f"Parameter `loss_weights`: {name} compares the tasks' gradients by the weights that "
-            f"they share, and with {_scheme(network)} they share none that "
-            "is trained. Use another `sharing`, a trunk with layers, or a weighting that reads "
-            "losses alone, such as 'uncertainty'."
+            f"{reader} compares the tasks' gradients by the weights that they share, and with "
+            f"{_scheme(network)} they share none that is trained. Use another `sharing`, a trunk "
+            f"with layers, {remedy}."
         )
-    if weighting.wrt == "auto":
+    if wrt == "auto":
         return "representation" if network.body.has_one_representation else "parameters"
-    if weighting.wrt == "representation" and not network.body.has_one_representation:
+    if wrt == "representation" and not network.body.has_one_representation:
         raise ValueError(
             "`wrt='representation'` needs a sharing scheme in which all heads read one "
             f"representation, as with 'hard'. Found {_scheme(network)}. "
             "Use wrt='parameters' or 'auto'."
         )
-    return weighting.wrt
+    return wrt
 
 
 def _scheme(network: Network) -> str:
