@@ -24,5 +24,6 @@ from skmtl.training._optimizer import FusedAdamW as FusedAdamW
 from skmtl.training._optimizer import resolve_optimizer as resolve_optimizer
 from skmtl.training._task_gradients import check_wrt as check_wrt
 from skmtl.training._task_gradients import choose_wrt as choose_wrt
+from skmtl.training._task_gradients import parameter_gradients as parameter_gradients
 from skmtl.training._task_gradients import task_gradients as task_gradients
 from skmtl.training._threads import torch_threads as torch_threads

@@ -93,8 +93,7 @@ class RepresentationBackward:
         h = network.represent(x)  # (member and submodel, task=1, sample, feature)
         leaf = head_inputs(h, network)
         z = heads(leaf)
-        losses, by_z = objective.losses_and_gradients(z.detach(), targets)
-        by_z.div_(network.n_submodels)
+        losses, by_z = objective.mean_losses_and_gradients(z.detach(), targets, network)
         gradients = representation_gradients(z, leaf, by_z, network)
         weighed = objective.weigh(losses, targets.present, gradients)
         shared = self._direction(weighed.vector, weighed.shared, gradients, by_z)
@@ -144,18 +143,26 @@ class ParameterBackward:
             own = objective.scaled(by_z, weighed.own)
             z.backward(own, inputs=self._heads, retain_graph=True)
         if weighed.vector is not None:
-            _add_gradients(shared, weighed.vector)
+            add_gradients(shared, weighed.vector)
         elif gradients.is_computed:
             by_task = weighed.shared.unsqueeze(1) @ gradients.jacobian
-            _add_gradients(shared, by_task.squeeze(1))
+            add_gradients(shared, by_task.squeeze(1))
         else:  # the weights are those of an earlier step
             z.backward(objective.scaled(by_z, weighed.shared), inputs=shared)
         objective.backward_omega(network)
         return StepResult(losses, weighed.shared, z.detach())
 
 
-def _add_gradients(parameters: Sequence[Tensor], vector: Tensor) -> None:
-    """Add a vector of shape (member, coordinate) to the gradients of parameters."""
+def add_gradients(parameters: Sequence[Tensor], vector: Tensor) -> None:
+    """Add a vector to the gradients of parameters.
+
+    Parameters
+    ----------
+    parameters : sequence of Tensor
+        Members in their first axis.
+    vector : Tensor of shape (member, coordinate)
+        The parameters one after the other.
+    """
     sizes = [parameter.numel() // len(vector) for parameter in parameters]
     for parameter, part in zip(parameters, vector.split(sizes, dim=1), strict=True):
         grad = part.reshape(parameter.shape).contiguous()

@@ -80,8 +80,9 @@ class EarlyStopping(Callback):
         self._is_separate = owners is not None and net.criterion_.weighting.is_constant
         n = len(self.score.weights) if self._is_separate else 1
         # For each tensor the axis along which, and to whom, its entries belong.
-        self._owners = owners if self._is_separate else [(None, 0)] * len(self._state(net))
-        self._kept: list[Tensor] | None = None
+        named = zip(self._state(net), owners, strict=True) if self._is_separate else ()
+        self._owners: dict[str, Any] = dict(named)
+        self._kept: dict[str, Tensor] | None = None
         self.best_epochs_ = np.zeros(n, dtype=np.intp)  # 0: not judged so far
         self._best, self._level = np.full(n, -np.inf), np.full(n, -np.inf)
         self._waited, self._is_done = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=bool)
@@ -129,22 +130,36 @@ class EarlyStopping(Callback):
         self._kept = None
         return True
 
-    def _state(self, net: Any) -> list[Tensor]:
-        """List what is kept: the network, and a weighting that all tasks learn together."""
-        modules = (net.module_,) if self._is_separate else (net.module_, net.criterion_)
-        return [tensor for module in modules for tensor in module.state_dict().values()]
+    def _state(self, net: Any) -> dict[str, Tensor]:
+        """Name what is kept: the network, and a weighting that all tasks learn together."""
+        state = {f"module.{name}": tensor for name, tensor in net.module_.state_dict().items()}
+        if not self._is_separate:
+            learned = net.criterion_.state_dict()
+            state |= {f"criterion.{name}": tensor for name, tensor in learned.items()}
+        return state
 
     def _keep(self, net: Any, better: np.ndarray) -> None:
+        state = self._state(net)
         if self._kept is None:
-            self._kept = [tensor.detach().clone() for tensor in self._state(net)]
+            self._kept = {}
         else:
-            _copy(self._state(net), self._kept, self._owners, better)
+            _copy(state, self._kept, self._owners, better)
+        # All of it at first; later what an object of TorchJD has made since then.
+        new = state.keys() - self._kept.keys()
+        self._kept |= {name: state[name].detach().clone() for name in new}
 
 
 @torch.no_grad()
-def _copy(source: list[Tensor], target: list[Tensor], owners: Any, chosen: np.ndarray) -> None:
+def _copy(
+    source: dict[str, Tensor],
+    target: dict[str, Tensor],
+    owners: dict[str, Any],
+    chosen: np.ndarray,
+) -> None:
     """Copy the entries that belong to the chosen tasks."""
-    for tensor, into, (axis, owner) in zip(source, target, owners, strict=True):
+    for name in source.keys() & target.keys():
+        tensor, into = source[name], target[name]
+        axis, owner = owners.get(name, (None, 0))
         if axis is None:
             if chosen[owner]:
                 into.copy_(tensor)

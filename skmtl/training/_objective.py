@@ -58,15 +58,15 @@ class Weighed(NamedTuple):
     ----------
     shared : Tensor of shape (member, task)
         The ``a_t``: weights of the tasks' gradients by what they share.
-    own : Tensor of shape (member, task)
+    own : Tensor of shape (member, task) or None
         Weights for what a task has of its own, its head.  The same, but where a weighting
-        reads gradients: then heads follow their own losses alone.
+        reads gradients: then heads follow their own losses alone, None: with a weight of 1.
     vector : Tensor of shape (member, coordinate) or None
         The direction, where it is no sum of weighted gradients.
     """
 
     shared: Tensor
-    own: Tensor
+    own: Tensor | None
     vector: Tensor | None
 
 
@@ -195,12 +195,12 @@ class Objective(nn.Module):
         Weighed
             With the part of the penalties that read losses.
         """
+        own: Tensor | None = None
         vector: Tensor | None = None
         if gradients is None:
             shared = own = self.weighting.scales(losses, present)
         else:
             shared, vector = self.weighting.direction(losses, present, gradients)
-            own = torch.ones_like(shared)
         if not self._on_losses:
             return Weighed(shared, own, vector)
         leaf = losses.detach().requires_grad_()
@@ -210,7 +210,8 @@ class Objective(nn.Module):
             return Weighed(shared, own, vector)
         if vector is not None and gradients is not None:
             vector = vector + (leaf.grad.unsqueeze(1) @ gradients.jacobian).squeeze(1)
-        return Weighed(shared + leaf.grad, own + leaf.grad, vector)
+        own = leaf.grad + (1.0 if own is None else own)
+        return Weighed(shared + leaf.grad, own, vector)
 
     def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
         """Multiply the gradients of each task's rows by a number per task.
@@ -234,21 +235,23 @@ class Objective(nn.Module):
         by_row = scales.index_select(1, self.task_of_row).unsqueeze(-1)
         return by_row if len(scales) == n else by_row.repeat_interleave(n // len(scales), dim=0)
 
-    def scaled(self, gradients: Tensor, scales: Tensor) -> Tensor:
+    def scaled(self, gradients: Tensor, scales: Tensor | None) -> Tensor:
         """Return the gradients of each task's rows times a number per task.
 
         Parameters
         ----------
         gradients : Tensor of shape (member and submodel, output row, sample)
             Gradients by the outputs.
-        scales : Tensor of shape (member, task)
-            Factors.
+        scales : Tensor of shape (member, task) or None
+            Factors; None: 1.
 
         Returns
         -------
         Tensor of shape (member and submodel, output row, sample)
-            A new tensor.
+            A new tensor, or the same for None.
         """
+        if scales is None:
+            return gradients
         return gradients * self._by_row(scales, len(gradients))
 
     def task_losses(self, z: Tensor, targets: BatchTargets) -> Tensor:

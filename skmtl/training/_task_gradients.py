@@ -252,8 +252,7 @@ def task_gradients(
         z = network.heads(leaf)
     else:
         z = network(batch.x)
-    _, by_z = objective.losses_and_gradients(z.detach(), batch.targets)
-    by_z.div_(network.n_submodels)
+    _, by_z = objective.mean_losses_and_gradients(z.detach(), batch.targets, network)
     if wrt == "representation":
         return representation_gradients(z, leaf, by_z, network)
     shared = shared_parameters(network.body)

@@ -6,11 +6,16 @@ import torch
 from torch import Tensor
 
 from skmtl.layers import StackedLinear
-from skmtl.training._backward import StepResult
+from skmtl.training._backward import StepResult, add_gradients
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
-from skmtl.training._task_gradients import LinearHeadGradients, choose_wrt
+from skmtl.training._task_gradients import (
+    ComputedGradients,
+    LinearHeadGradients,
+    choose_wrt,
+)
+from skmtl.weighting import TaskGradients
 
 
 class WrittenBackward:
@@ -26,11 +31,16 @@ class WrittenBackward:
         From the features to the output rows, with a ReLU between any two.
     objective : Objective
         Losses and weighting, without penalties.
+    wrt : {"representation", "parameters"} or None, default=None
+        By what the weighting reads gradients of single tasks, if it does.
     """
 
-    def __init__(self, layers: list[StackedLinear], objective: Objective) -> None:
-        self.layers = layers
+    def __init__(
+        self, layers: list[StackedLinear], objective: Objective, wrt: str | None = None
+    ) -> None:
+        *self.hidden, self.output = layers
         self.objective = objective
+        self.wrt = wrt
 
     @classmethod
     def of(cls, network: Network, objective: Objective) -> WrittenBackward | None:
@@ -38,52 +48,80 @@ class WrittenBackward:
         layers = network.relu_chain()
         if layers is None or len(objective.penalties):
             return None
-        weighting = objective.weighting
-        if weighting.needs_gradients and choose_wrt(network, weighting) == "parameters":
-            return None
         trained = all(p.requires_grad for p in network.parameters())
-        return cls(layers, objective) if trained and not _has_hooks(network) else None
+        if not trained or _has_hooks(network):
+            return None
+        weighting = objective.weighting
+        wrt = choose_wrt(network, weighting) if weighting.needs_gradients else None
+        return cls(layers, objective, wrt)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
-        *hidden, output = self.layers
+        objective, output = self.objective, self.output
         h = x.expand(len(output.weight), *x.shape)  # (member, sample, feature)
         inputs = [h]
-        for layer in hidden:
+        for layer in self.hidden:
             h = torch.baddbmm(layer.bias, h, layer.weight).relu_()
             inputs.append(h)
         # Transposed, so that the samples are last: (member, output row, sample).
         z = torch.baddbmm(output.bias.mT, output.weight.mT, h.mT)
-        losses, by_z = self.objective.losses_and_gradients(z, targets)
-        weights, own, delta = self._weigh(losses, by_z, targets.present)
-        output.weight.grad = torch.bmm(h.mT, own.mT)
-        output.bias.grad = own.sum(2).unsqueeze(1)
-        for layer in reversed(hidden):
-            h = inputs.pop()
-            delta = torch.ops.aten.threshold_backward(delta.view_as(h), h, 0)
-            layer.weight.grad = torch.bmm(inputs[-1].mT, delta)
-            layer.bias.grad = delta.sum(1, keepdim=True)
-            if layer is not hidden[0]:
-                delta = torch.bmm(delta, layer.weight.mT)
+        losses, by_z = objective.losses_and_gradients(z, targets)
+        gradients = self._gradients(by_z, inputs)
+        weights, own, vector = objective.weigh(losses, targets.present, gradients)
+        if gradients is None:
+            shared = by_z = objective.scale_rows(by_z, weights)
+        else:
+            shared, by_z = objective.scaled(by_z, weights), objective.scaled(by_z, own)
+        output.weight.grad = torch.bmm(h.mT, by_z.mT)
+        output.bias.grad = by_z.sum(2).unsqueeze(1)
+        if isinstance(gradients, ComputedGradients) and gradients.is_computed:
+            if vector is None:
+                vector = (weights.unsqueeze(1) @ gradients.jacobian).squeeze(1)
+            add_gradients([p for layer in self.hidden for p in (layer.weight, layer.bias)], vector)
+        elif vector is not None:
+            self._chain(vector.view_as(h), inputs)
+        elif self.hidden:
+            self._chain(torch.bmm(shared.mT, output.weight.mT), inputs)
         return StepResult(losses, weights, z)
 
-    def _weigh(
-        self, losses: Tensor, by_z: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the weights, and the gradients by the outputs and by what the heads read."""
-        objective, output = self.objective, self.layers[-1]
-        if not objective.weighting.needs_gradients:
-            weights = objective.weigh(losses, present).shared
-            by_z = objective.scale_rows(by_z, weights)
-            return weights, by_z, torch.bmm(by_z.mT, output.weight.mT)
-        layout = objective.layout
-        gradients = LinearHeadGradients(by_z, output.weight, objective.task_of_row, layout.n_tasks)
-        weighed = objective.weigh(losses, present, gradients)
-        if weighed.vector is not None:
-            return weighed.shared, by_z, weighed.vector
-        shared = objective.scaled(by_z, weighed.shared)
-        return weighed.shared, by_z, torch.bmm(shared.mT, output.weight.mT)
+    def _chain(self, delta: Tensor, inputs: list[Tensor]) -> None:
+        """Set the gradients of the hidden layers, from that by what the heads read."""
+        for i, layer in reversed(list(enumerate(self.hidden))):
+            delta = torch.ops.aten.threshold_backward(delta, inputs[i + 1], 0)
+            layer.weight.grad = torch.bmm(inputs[i].mT, delta)
+            layer.bias.grad = delta.sum(1, keepdim=True)
+            if i:
+                delta = torch.bmm(delta, layer.weight.mT)
+
+    def _gradients(self, by_z: Tensor, inputs: list[Tensor]) -> TaskGradients | None:
+        """Return the gradients of single tasks, to be computed if the weighting asks."""
+        if self.wrt is None:
+            return None
+        if self.wrt == "parameters":
+            return ComputedGradients(lambda: self._by_parameters(by_z, inputs))
+        objective = self.objective
+        n_tasks = objective.layout.n_tasks
+        return LinearHeadGradients(by_z, self.output.weight, objective.task_of_row, n_tasks)
+
+    def _by_parameters(self, by_z: Tensor, inputs: list[Tensor]) -> Tensor:
+        """Compute the gradients of tasks by the hidden layers: (member, task, coordinate)."""
+        n_tasks = self.objective.layout.n_tasks
+        by_row = by_z.mT.unsqueeze(-1) * self.output.weight.mT.unsqueeze(1)
+        delta = by_row  # (member, sample, output row, feature)
+        if n_tasks != by_row.shape[2]:
+            delta = by_row.new_zeros(*by_row.shape[:2], n_tasks, by_row.shape[3])
+            delta.index_add_(2, self.objective.task_of_row, by_row)
+        parts: list[Tensor] = []
+        for i, layer in reversed(list(enumerate(self.hidden))):
+            delta = delta * (inputs[i + 1] > 0).unsqueeze(2)  # (member, sample, task, feature)
+            # One product for all tasks.
+            weight = torch.bmm(inputs[i].mT, delta.flatten(2)).unflatten(2, (n_tasks, -1))
+            parts = [weight.transpose(1, 2).flatten(2), delta.sum(1), *parts]
+            if i:
+                by_input = torch.bmm(delta.flatten(1, 2), layer.weight.mT)
+                delta = by_input.unflatten(1, delta.shape[1:3])
+        return torch.cat(parts, dim=2)
 
 
 def _has_hooks(network: Network) -> bool:

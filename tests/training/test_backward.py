@@ -136,17 +136,18 @@ def test_submodels_by_representation_and_by_parameters_agree(name, kind):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["gramian", "vector"])
+@pytest.mark.parametrize("kind", ["gramian", "known", "vector"])
+@pytest.mark.parametrize("wrt", ["representation", "parameters"])
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_the_written_out_step_takes_gradients_too(kind, n_members):
-    network, objective, batch = setting(Given(as_vector=kind == "vector"), n_members=n_members)
+@pytest.mark.parametrize("sizes", [(6,), (6, 5)])
+def test_the_written_out_step_takes_gradients_too(kind, wrt, n_members, sizes):
+    weighting = Given(wrt, reads=kind == "gramian", as_vector=kind == "vector")
+    network, objective, batch = setting(weighting, trunk=MLP(sizes), n_members=n_members)
     _, expected = by_hand(network, objective, batch)
     backward = WrittenBackward.of(network, objective)
     _, found = step_of(network, objective, batch, backward)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
-    by_parameters = setting(Given("parameters"))
-    assert WrittenBackward.of(*by_parameters[:2]) is None
 
 
 @pytest.mark.parametrize("wrt", ["representation", "parameters"])
