@@ -214,14 +214,21 @@ class ListLoss(nn.Module):
 
     def forward(self, outputs: tuple[Tensor, ...], Y: Tensor) -> Tensor:
         total = torch.zeros((), dtype=Y.dtype)
+        for loss in self.each(outputs, Y):
+            total = total + loss
+        return total
+
+    def each(self, outputs: tuple[Tensor, ...], Y: Tensor) -> list[Tensor]:
+        """Return the loss of each task."""
+        losses = []
         for kind, z, y in zip(self.kinds, outputs, Y.unbind(1), strict=True):
             if kind == "regression":
-                total = total + F.mse_loss(z[:, 0], y)
+                losses.append(F.mse_loss(z[:, 0], y))
             elif kind == "binary":
-                total = total + F.binary_cross_entropy_with_logits(z[:, 0], y)
+                losses.append(F.binary_cross_entropy_with_logits(z[:, 0], y))
             else:
-                total = total + F.cross_entropy(z, y.long())
-        return total
+                losses.append(F.cross_entropy(z, y.long()))
+        return losses
 
 
 class StackedSkorch:

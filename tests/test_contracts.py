@@ -84,13 +84,19 @@ def test_parameters_are_stored_and_come_back(base, cls, params):
     assert strategy.set_params(**params) is strategy
 
 
+def parameters_of(strategy):
+    """Parameters of a strategy; torch modules, which equal themselves alone, by their repr."""
+    parameters = strategy.get_params().items()
+    return {k: repr(v) if isinstance(v, torch.nn.Module) else v for k, v in parameters}
+
+
 @every_strategy
 def test_clone(base, cls, params):
     strategy = cls(**params)
     twin = clone(strategy)
     assert twin is not strategy
     assert type(twin) is cls
-    assert twin.get_params() == strategy.get_params()
+    assert parameters_of(twin) == parameters_of(strategy)
 
 
 @every_strategy
@@ -108,7 +114,7 @@ def test_pickle_and_deepcopy(base, cls, params, duplicate):
     strategy = cls(**params)
     twin = duplicate(strategy)
     assert type(twin) is cls
-    assert twin.get_params() == strategy.get_params()
+    assert parameters_of(twin) == parameters_of(strategy)
 
 
 @every_strategy
@@ -692,7 +698,7 @@ def state_of(module):
 def test_weightings_combine_losses(cls, params, n_members):
     module, _, step = weigher(cls, params, n_members)
     assert isinstance(module, WeightingModule)
-    assert module.needs_gradients == cls.needs_gradients
+    assert module.needs_gradients == cls(**params).needs_gradients
     losses, present, gradients = a_batch(n_members)
     leaf = losses.clone().requires_grad_()
     total = module(leaf, present)
@@ -759,7 +765,7 @@ BY_CHANCE = {"random", "pcgrad", "gradvac", "graddrop"}
 def test_two_tasks_weigh_the_same_with_and_without_a_third_that_has_no_label(cls, params, absent):
     if cls.alias in BY_CHANCE:
         pytest.skip("draws other numbers for two tasks than for three")
-    if absent == 0 and params == {"weights": {"a": 2.0}}:
+    if absent == 0 and {"weights", "main"} & set(params):
         pytest.skip("names the task that is left out")
     kept = [i for i in range(3) if i != absent]
     _, _, three = weigher(cls, params)

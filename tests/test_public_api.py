@@ -36,9 +36,11 @@ PUBLIC = {
     "skmtl.inspection": [
         "SharingReport",
         "TaskAffinity",
+        "TrackGradients",
         "group_tasks",
         "plot_affinity",
         "plot_sharing_report",
+        "plot_training",
         "sharing_report",
         "task_affinity",
         "task_relations",
@@ -103,13 +105,25 @@ PUBLIC = {
         "TaskNet",
         "ValidationScore",
         "WatchLosses",
+        "autograd_backward",
         "check_weights",
+        "check_wrt",
+        "choose_wrt",
+        "null_losses",
+        "parameter_gradients",
         "resolve_optimizer",
         "split_callbacks",
+        "task_gradients",
         "torch_threads",
     ],
     "skmtl.trunks": ["NumEmbedding", "Trunk"],
-    "skmtl.weighting": ["Weighting", "WeightingModule", "resolve_weighting"],
+    "skmtl.weighting": [
+        "Direction",
+        "TaskGradients",
+        "Weighting",
+        "WeightingModule",
+        "resolve_weighting",
+    ],
 }
 
 #: Names that a package offers from a lower one, where sharing schemes need them too.

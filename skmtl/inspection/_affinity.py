@@ -223,7 +223,7 @@ def _along_a_fit(
             batch = probe.go_to(state)
             gradients = probe.gradients(batch)
             if "gradients" in measured:
-                measured["gradients"].append(cosines(gradients).cpu().numpy())
+                measured["gradients"].append(cosines(gradients @ gradients.mT).cpu().numpy())
             if "lookahead" in measured:
                 steps = probe.lookahead(batch, gradients, net.lr)
                 measured["lookahead"].append(steps.cpu().numpy())

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl.tasks import TargetEncoder, TaskWarning
 
@@ -46,6 +47,37 @@ def inner_net(estimator: Any) -> tuple[Any, str]:
                 f"search that ends in one. Found {type(net).__name__}."
             )
     return net, prefix
+
+
+def fitted_net(estimator: Any) -> Any:
+    """Walk through Pipelines and searches to the net that predicts.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A multi-task net, or a Pipeline or search that ends in one; fitted.
+
+    Returns
+    -------
+    estimator
+        The net itself: that of a search is its best one.
+
+    Raises
+    ------
+    TypeError
+        If there is no such net.
+    NotFittedError
+        If it is not fitted.
+    """
+    inner_net(estimator)  # tells if there is none
+    net = estimator
+    while not hasattr(net, "predict_outputs"):
+        if isinstance(net, Pipeline):
+            net = net.steps[-1][1]
+        else:
+            net = getattr(net, "best_estimator_", net.estimator)
+    check_is_fitted(net, "net_")
+    return net
 
 
 def fitted_encoder(net: Any, frame: pd.DataFrame) -> TargetEncoder:

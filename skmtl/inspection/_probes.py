@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skmtl.training import (
     EVALUATION_ROWS,
@@ -16,9 +17,11 @@ from skmtl.training import (
     BatchIterator,
     BatchTargets,
     EpochHook,
+    Network,
     Objective,
     TaskData,
     TaskNet,
+    task_gradients,
 )
 
 
@@ -94,7 +97,7 @@ class Probe:
         like = next(net.module_.parameters())
         is_exact = like.device.type == "cpu" and net.module_.follows_dtype
         self.dtype = torch.float64 if is_exact else like.dtype
-        self.module: nn.Module = copy.deepcopy(net.module_).to(self.dtype).eval()
+        self.module: Network = copy.deepcopy(net.module_).to(self.dtype).eval()
         self.objective: Objective = net.criterion_
         self.shared = [p for p in self.module.body.parameters() if p.requires_grad]
         if not self.shared:
@@ -127,7 +130,7 @@ class Probe:
         )
 
     def gradients(self, batch: Batch) -> Tensor:
-        """Compute the gradient of each task's loss by the shared weights: a backward per task.
+        """Compute the gradient of each task's loss by the shared weights.
 
         Parameters
         ----------
@@ -139,14 +142,7 @@ class Probe:
         Tensor of shape (task, weight)
             Rows of NaN for tasks without a label here.
         """
-        losses = self.objective.task_losses(self.module(batch.x), batch.targets).mean(0)
-        rows = [
-            torch.autograd.grad(
-                loss, self.shared, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
-            for loss in losses
-        ]
-        flat = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
+        (flat,) = task_gradients(self.module, self.objective, batch).jacobian  # of one member
         return flat.masked_fill(~batch.targets.present.unsqueeze(1), torch.nan)
 
     @torch.no_grad()
@@ -187,19 +183,41 @@ class Probe:
         return losses.mean(0)  # (task,), over members
 
 
-def cosines(gradients: Tensor) -> Tensor:
+def draw_rows(rows: TaskData, n_rows: int, generator: torch.Generator) -> Batch:
+    """Draw rows of a table as one batch.
+
+    Parameters
+    ----------
+    rows : TaskData
+        The table.
+    n_rows : int
+        How many at most.
+    generator : torch.Generator
+        Draws them, on the CPU.
+
+    Returns
+    -------
+    Batch
+        On the table's device.
+    """
+    order = torch.randperm(len(rows), generator=generator)[:n_rows].to(rows.y.device)
+    drawn = replace(rows, x=rows.features(order), y=rows.y[order], w=rows.w[order])
+    return next(iter(BatchIterator(drawn, len(drawn))))
+
+
+def cosines(gramian: Tensor) -> Tensor:
     """Return the cosines between gradients, NaN where one is zero or NaN.
 
     Parameters
     ----------
-    gradients : Tensor of shape (task, weight)
-        Gradients.
+    gramian : Tensor of shape (..., task, task)
+        Products of the gradients.
 
     Returns
     -------
-    Tensor of shape (task, task)
+    Tensor of shape (..., task, task)
         In [-1, 1].
     """
-    norms = gradients.norm(dim=1, keepdim=True)
-    units = gradients / norms.masked_fill(norms == 0, torch.nan)
-    return (units @ units.mT).clamp(-1.0, 1.0)
+    norms = gramian.diagonal(dim1=-2, dim2=-1).sqrt()
+    norms = norms.masked_fill(norms == 0, torch.nan)
+    return (gramian / norms.unsqueeze(-1) / norms.unsqueeze(-2)).clamp(-1.0, 1.0)

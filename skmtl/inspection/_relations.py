@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
-from skmtl.inspection._inner import inner_net
+from skmtl.inspection._inner import fitted_net
 
 
 def task_relations(estimator: Any) -> pd.DataFrame:
@@ -41,8 +40,7 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     Y. Zhang, D.-Y. Yeung: A Convex Formulation for Learning Task Relationships in Multi-Task
     Learning, UAI 2010.
     """
-    net, _ = inner_net(estimator)
-    net = _fitted(estimator, net)
+    net = fitted_net(estimator)
     network = net.net_.module_
     if not network.body.has_common_features:
         raise ValueError(
@@ -72,12 +70,3 @@ def task_relations(estimator: Any) -> pd.DataFrame:
     frame = pd.DataFrame(matrix / np.outer(scale, scale), layout.names, layout.names)
     names = [task.name for task in net.tasks_]
     return frame.loc[names, names]
-
-
-def _fitted(estimator: Any, net: Any) -> Any:
-    """Return the fitted net inside a search, or the net itself."""
-    while hasattr(estimator, "best_estimator_"):
-        estimator = estimator.best_estimator_
-        net, _ = inner_net(estimator)
-    check_is_fitted(net, "net_")
-    return net

@@ -1,11 +1,36 @@
 """Weighting: the losses of tasks -> one direction.  One method a file."""
 
+from skmtl.weighting._aligned_mtl import AlignedMTL as AlignedMTL
 from skmtl.weighting._base import Weighting as Weighting
 from skmtl.weighting._base import WeightingModule as WeightingModule
 from skmtl.weighting._base import resolve_weighting as resolve_weighting
+from skmtl.weighting._cagrad import CAGrad as CAGrad
+from skmtl.weighting._config import ConFIG as ConFIG
+from skmtl.weighting._db_mtl import DBMTL as DBMTL
+from skmtl.weighting._dual_proj import DualProj as DualProj
+from skmtl.weighting._dwa import DWA as DWA
 from skmtl.weighting._equal import Equal as Equal
+from skmtl.weighting._excess_mtl import ExcessMTL as ExcessMTL
+from skmtl.weighting._fairgrad import FairGrad as FairGrad
+from skmtl.weighting._famo import FAMO as FAMO
 from skmtl.weighting._fixed import Fixed as Fixed
+from skmtl.weighting._geometric import Geometric as Geometric
+from skmtl.weighting._graddrop import GradDrop as GradDrop
 from skmtl.weighting._gradients import Direction as Direction
 from skmtl.weighting._gradients import TaskGradients as TaskGradients
+from skmtl.weighting._gradnorm import GradNorm as GradNorm
+from skmtl.weighting._gradvac import GradVac as GradVac
+from skmtl.weighting._imtl_g import IMTLG as IMTLG
+from skmtl.weighting._imtl_l import IMTLL as IMTLL
+from skmtl.weighting._log_sum import LogSum as LogSum
+from skmtl.weighting._metabalance import MetaBalance as MetaBalance
 from skmtl.weighting._mgda import MGDA as MGDA
+from skmtl.weighting._moco import MoCo as MoCo
+from skmtl.weighting._nash_mtl import NashMTL as NashMTL
+from skmtl.weighting._pcgrad import PCGrad as PCGrad
+from skmtl.weighting._random import RandomWeighting as RandomWeighting
+from skmtl.weighting._stch import STCH as STCH
+from skmtl.weighting._torchjd import TorchJD as TorchJD
 from skmtl.weighting._uncertainty import Uncertainty as Uncertainty
+from skmtl.weighting._uncertainty_so import UncertaintySO as UncertaintySO
+from skmtl.weighting._upgrad import UPGrad as UPGrad

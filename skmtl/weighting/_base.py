@@ -19,14 +19,12 @@ class Weighting(Strategy):
 
     A weighting reads the losses of the batch alone, or also the gradients of single tasks
     (`needs_gradients`).  It only ever sees the tasks that have a label in the batch.
-
-    Attributes
-    ----------
-    needs_gradients : bool
-        Whether the weighting reads gradients of single tasks by what they share.
     """
 
-    needs_gradients: ClassVar[bool] = False
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether the weighting reads gradients of single tasks by what they share."""
+        return False
 
     @abstractmethod
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:

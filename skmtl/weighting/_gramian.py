@@ -16,8 +16,11 @@ from skmtl.weighting._gradients import Direction, TaskGradients
 #: By what gradients may be taken.
 WRT = ("auto", "representation", "parameters")
 
-#: Weights of some tasks, shape (n,), from the Gramian of their gradients and their losses.
-Solver = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Eigenvalues below this share of the largest are those of directions that are not there.
+RANK_TOLERANCE = 1e-10
+
+#: Weights of some tasks, shape (n,), from the Gramian of their gradients, and their losses.
+Solver = Callable[..., np.ndarray]
 
 
 class GramianWeights(WeightingModule):
@@ -29,8 +32,8 @@ class GramianWeights(WeightingModule):
     Parameters
     ----------
     solve : callable
-        Gramian and losses of the present tasks to their weights, for one member.  Weights
-        are on the scale of the sum: for orthogonal gradients of length 1 they are 1.
+        Gramian of the present tasks to their weights, for one member.  Weights are on the
+        scale of the sum: for orthogonal gradients of length 1 they are 1.
     layout : Layout
         The tasks.
     n_members : int
@@ -40,6 +43,8 @@ class GramianWeights(WeightingModule):
     update_every : int
         Steps for which weights are kept; a task without a label at the update keeps its last
         ones.
+    reads_losses : bool, default=False
+        Whether `solve` also takes the losses of the present tasks.
     """
 
     needs_gradients = True
@@ -47,12 +52,19 @@ class GramianWeights(WeightingModule):
     is_known: Tensor
 
     def __init__(
-        self, solve: Solver, layout: Any, n_members: int, wrt: str, update_every: int
+        self,
+        solve: Solver,
+        layout: Any,
+        n_members: int,
+        wrt: str,
+        update_every: int,
+        reads_losses: bool = False,
     ) -> None:
         super().__init__()
         self.wrt = check_choice(wrt, "wrt", WRT)
         self.update_every = check_whole(update_every, "update_every", 1)
         self._solve = solve
+        self._reads_losses = reads_losses
         self._step = 0
         self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
         self.register_buffer("is_known", torch.zeros(layout.n_tasks, dtype=torch.bool))
@@ -70,25 +82,38 @@ class GramianWeights(WeightingModule):
 
     def _update(self, losses: Tensor, present: Tensor, gramian: Tensor) -> None:
         labelled = present.cpu().numpy()
-        products = gramian.detach().double().cpu().numpy()  # (member, task, task)
-        values = losses.double().cpu().numpy()
+        products = gramian.detach().cpu().numpy().astype(np.float64)  # (member, task, task)
         if not np.isfinite(products).all():
             return  # the fit diverges, and says so at the end of the epoch
-        found = np.ones_like(values)
-        for member, matrix in enumerate(products):
-            active = np.flatnonzero(labelled & (np.diagonal(matrix) > 0))
-            if len(active):
-                found[member, active] = self._solve(
-                    matrix[np.ix_(active, active)], values[member, active]
-                )
-        known = self.is_known.cpu().numpy()
-        # A task that no update has met yet gets the usual weight.
-        found[:, ~labelled & ~known] = found[:, labelled].mean() if labelled.any() else 1.0
-        changed = torch.as_tensor(labelled | ~known, device=self.weights.device)
-        self.weights.copy_(
-            torch.where(changed, torch.as_tensor(found).to(self.weights), self.weights)
+        values = losses.cpu().numpy().astype(np.float64)
+        found = np.array(
+            [self._of_member(*pair, labelled) for pair in zip(products, values, strict=True)]
         )
+        if labelled.all():
+            self.weights.copy_(torch.from_numpy(found))
+        elif labelled.any():
+            known = self.is_known.cpu().numpy()
+            # A task that no update has met yet gets the usual weight.
+            found[:, ~labelled & ~known] = found[:, labelled].mean()
+            changed = torch.as_tensor(labelled | ~known, device=self.weights.device)
+            new = torch.as_tensor(found).to(self.weights)
+            self.weights.copy_(torch.where(changed, new, self.weights))
         self.is_known |= present
+
+    def _of_member(
+        self, gramian: np.ndarray, losses: np.ndarray, labelled: np.ndarray
+    ) -> np.ndarray:
+        """Solve for the tasks that have a label and a gradient; the others weigh 1."""
+        active = labelled & (gramian.diagonal() > 0)
+        if active.all():
+            return self._solved(gramian, losses)
+        found = np.ones(len(losses))
+        if active.any():
+            found[active] = self._solved(gramian[active][:, active], losses[active])
+        return found
+
+    def _solved(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        return self._solve(gramian, losses) if self._reads_losses else self._solve(gramian)
 
 
 def factor_of(gramian: np.ndarray) -> np.ndarray:
@@ -104,5 +129,43 @@ def factor_of(gramian: np.ndarray) -> np.ndarray:
     ndarray of shape (n_tasks, n_tasks)
         ``F`` with ``F.T @ F = gramian``.
     """
-    values, vectors = np.linalg.eigh(gramian)
+    try:
+        return np.linalg.cholesky(gramian).T
+    except np.linalg.LinAlgError:  # fewer directions than tasks
+        values, vectors = np.linalg.eigh(gramian)
     return np.sqrt(values.clip(0.0))[:, None] * vectors.T
+
+
+def pinv(gramian: np.ndarray) -> np.ndarray:
+    """Return the pseudo-inverse.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Positive semi-definite, up to rounding.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n_tasks)
+        Symmetric.
+    """
+    return np.linalg.pinv(gramian, rcond=RANK_TOLERANCE, hermitian=True)
+
+
+def random_orders(n_tasks: int, generator: torch.Generator) -> np.ndarray:
+    """Draw an order of all tasks for each task.
+
+    Parameters
+    ----------
+    n_tasks : int
+        How many.
+    generator : torch.Generator
+        Draws one permutation after the other.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks, n_tasks)
+        A permutation in each row.
+    """
+    orders = [torch.randperm(n_tasks, generator=generator) for _ in range(n_tasks)]
+    return torch.stack(orders).numpy()

@@ -29,7 +29,7 @@ class MGDA(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=1
+    update_every : int, default=4
         Steps for which weights are kept.
 
     Notes
@@ -55,7 +55,7 @@ class MGDA(Weighting):
     alias = "mgda"
     needs_gradients = True
 
-    def __init__(self, normalize: str = "none", wrt: str = "auto", update_every: int = 1) -> None:
+    def __init__(self, normalize: str = "none", wrt: str = "auto", update_every: int = 4) -> None:
         self.normalize = normalize
         self.wrt = wrt
         self.update_every = update_every
@@ -84,7 +84,9 @@ class MGDA(Weighting):
         """
         normalize = check_choice(self.normalize, "normalize", _NORMALIZATIONS)
         solve = partial(mgda_weights, normalize=normalize)
-        return GramianWeights(solve, layout, n_members, self.wrt, self.update_every)
+        return GramianWeights(
+            solve, layout, n_members, self.wrt, self.update_every, reads_losses=True
+        )
 
 
 def mgda_weights(gramian: np.ndarray, losses: np.ndarray, normalize: str = "none") -> np.ndarray:

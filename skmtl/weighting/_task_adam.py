@@ -14,7 +14,7 @@ class TaskAdam(nn.Module):
     """Adam for one number per member and task, in which tasks without a label stand still.
 
     In Adam as usual, the momentum moves a number on through steps in which its task has no
-    label, and the running means forget; here each task has a count of steps of its own.
+    label, and the running means forget; here each task has a clock of its own.
 
     Parameters
     ----------
@@ -29,18 +29,24 @@ class TaskAdam(nn.Module):
     arXiv:1412.6980, Algorithm 1.
     """
 
-    mean: Tensor
-    square: Tensor
-    count: Tensor
+    means: Tensor
+    mass: Tensor
+    rates: Tensor
+    one: Tensor
 
     def __init__(self, n_members: int, n_tasks: int, lr: float) -> None:
         super().__init__()
         self.lr = lr
-        for name in ("mean", "square"):
-            self.register_buffer(name, torch.zeros(n_members, n_tasks))
-        self.register_buffer("count", torch.zeros(n_tasks))
+        # Of gradients and of their squares, in one tensor: few calls, which are all the cost.
+        self.register_buffer("means", torch.zeros(n_members, 2, n_tasks))
+        # What the means would be of ones: 1 - beta**steps, without a count of steps.  Not 0 at
+        # the start, where the mean of no gradient is 0, not 0 / 0.
+        self.register_buffer("mass", torch.full((2, n_tasks), 1e-30))
+        # In double precision: the objective that holds the module turns it into its own.
+        rates = torch.tensor(BETAS, dtype=torch.float64).neg_().add_(1.0).unsqueeze(1)
+        self.register_buffer("rates", rates)
+        self.register_buffer("one", torch.ones(()))
 
-    @torch.no_grad()
     def step(self, gradient: Tensor, present: Tensor) -> Tensor:
         """Return what to subtract from the numbers.
 
@@ -56,11 +62,10 @@ class TaskAdam(nn.Module):
         Tensor of shape (member, task)
             0 for the other tasks.
         """
+        gradient = gradient.detach()
         moves = present.to(gradient.dtype)
-        self.count += moves
-        self.mean.lerp_(gradient, (1 - BETAS[0]) * moves)
-        self.square.lerp_(gradient.square(), (1 - BETAS[1]) * moves)
-        count = self.count.clamp_min(1.0)
-        mean = self.mean / (1 - BETAS[0] ** count)
-        square = self.square / (1 - BETAS[1] ** count)
-        return self.lr * moves * mean / (square.sqrt() + EPS)
+        rates = (self.rates * moves).to(moves.dtype)  # (2, task)
+        self.means.lerp_(torch.stack((gradient, gradient * gradient), dim=1), rates)
+        self.mass.lerp_(self.one, rates)
+        mean, square = (self.means / self.mass).unbind(1)
+        return mean.div_(square.sqrt_().add_(EPS)).mul_(moves).mul_(self.lr)

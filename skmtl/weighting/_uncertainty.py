@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from skmtl.layers import Seeds, check_flag, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._shares import LOSS_FLOOR
 from skmtl.weighting._task_adam import TaskAdam
 
 
@@ -32,6 +34,7 @@ class Uncertainty(Weighting):
     Notes
     -----
     Departure: ``s_t`` has a learning rate of its own, and its Adam leaves absent tasks alone.
+    ``exp(-s_t)`` is at most 1e8: for a loss that stays 0 it would grow without end.
 
     References
     ----------
@@ -105,5 +108,6 @@ class _Uncertainty(WeightingModule):
         s = self.log_variance
         weights = self.factors * (-s).exp()
         slope = s.sigmoid() if self.positive else 0.5
-        self.log_variance -= self.adam.step(slope - weights * losses, present)
+        step = self.adam.step(slope - weights * losses, present)
+        self.log_variance.sub_(step).clamp_min_(math.log(LOSS_FLOOR))
         return weights * present

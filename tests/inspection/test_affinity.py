@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -15,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from skmtl.inspection import TaskAffinity, group_tasks, task_affinity
 from skmtl.training import EpochHook
 from skmtl.trunks import ModuleTrunk
+from tests.inspection.oracle import losses_by_hand
 
 
 def go_on(net):
@@ -22,43 +22,20 @@ def go_on(net):
     return False
 
 
-def losses_by_hand(module, X, Y, names):
-    """Losses of all tasks of the table, with torch's own functions, on labelled rows."""
-    z = module(torch.as_tensor(X, dtype=torch.float64))[0]  # (output row, sample)
-    row, losses = 0, {}
-    for name in names:
-        width = 3 if name == "kind" else 1
-        keep = np.array(Y[name].notna())
-        outputs, y = z[row : row + width, keep].T, Y[name][keep]
-        row += width
-        if name == "kind":
-            losses[name] = F.cross_entropy(
-                outputs, torch.as_tensor(y.factorize(sort=True)[0].copy())
-            )
-        elif name == "sold":
-            target = torch.as_tensor(np.array(y == "yes"), dtype=torch.float64)
-            losses[name] = F.binary_cross_entropy_with_logits(outputs[:, 0], target)
-        else:
-            numbers = np.array(y, dtype=float)
-            target = torch.as_tensor((numbers - numbers.mean()) / numbers.std())
-            losses[name] = F.mse_loss(outputs[:, 0], target)
-    return losses
-
-
 def by_hand(net, X, Y, lr):
     """Cosines and look-ahead by one real step of SGD on a copy of the net for each task."""
-    names = list(net.criterion_.layout.names)
+    names, x = list(net.criterion_.layout.names), torch.as_tensor(X, dtype=torch.float64)
     module = copy.deepcopy(net.module_).double().eval()
-    before = losses_by_hand(module, X, Y, names)
+    before = losses_by_hand(module(x)[0], Y, names)
     gradients, lookahead = {}, pd.DataFrame(index=names, columns=names, dtype=float)
     for name in names:
         moved = copy.deepcopy(module)
         shared = [p for n, p in moved.named_parameters() if n.startswith("body.")]
         optimizer = torch.optim.SGD(shared, lr=lr)
-        losses_by_hand(moved, X, Y, names)[name].backward()
+        losses_by_hand(moved(x)[0], Y, names)[name].backward()
         gradients[name] = np.concatenate([p.grad.numpy().ravel() for p in shared])
         optimizer.step()
-        after = losses_by_hand(moved, X, Y, names)
+        after = losses_by_hand(moved(x)[0], Y, names)
         for other in names:
             lookahead.loc[name, other] = 1 - (after[other] / before[other]).item()
     units = {name: g / np.linalg.norm(g) for name, g in gradients.items()}

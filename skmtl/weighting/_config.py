@@ -1,0 +1,88 @@
+"""A direction free of conflicts by the pseudo-inverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skmtl.layers import Seeds
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._gramian import GramianWeights, pinv
+
+
+class ConFIG(Weighting):
+    r"""Equal cosines with all gradients, as long as their projections add up to.
+
+    The direction is ``U^+ 1`` with the unit gradients ``U``; its length is the sum of the
+    gradients' projections on it.  Made for physics-informed networks, whose losses differ by
+    orders of magnitude.
+
+    Parameters
+    ----------
+    wrt : {"auto", "representation", "parameters"}, default="auto"
+        By what gradients are taken: the representation that all heads read, or all parameters
+        of trunk and sharing.  ``"auto"``: the former where there is one.
+    update_every : int, default=4
+        Steps for which weights are kept.
+
+    References
+    ----------
+    Q. Liu, M. Chu, N. Thuerey: ConFIG: Towards Conflict-free Training of Physics Informed
+    Neural Networks, 2024, arXiv:2408.11104, equations 2 and 3.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import ConFIG
+    >>> ConFIG()
+    ConFIG()
+    """
+
+    alias = "config"
+    needs_gradients = True
+
+    def __init__(self, wrt: str = "auto", update_every: int = 4) -> None:
+        self.wrt = wrt
+        self.update_every = update_every
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module that finds the weights.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Reads the Gramian of the tasks' gradients.
+        """
+        return GramianWeights(config_weights, layout, n_members, self.wrt, self.update_every)
+
+
+def config_weights(gramian: np.ndarray) -> np.ndarray:
+    """Find the weights of the direction without conflicts.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of the gradients.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        Some may be negative.
+    """
+    norms = np.sqrt(gramian.diagonal())
+    cosines = gramian / np.outer(norms, norms)
+    found = pinv(cosines) @ np.ones(len(norms))  # of the unit gradients
+    projections = cosines @ found
+    length = np.sqrt((found @ projections).clip(0.0))
+    if length <= 1e-10 * np.abs(found).sum():
+        return np.ones(len(norms))  # gradients that cancel: there is no such direction
+    return found / norms * (norms @ projections) / length**2

@@ -1,0 +1,104 @@
+"""The projection of the sum that harms no task."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skmtl.layers import Seeds, check_number
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._dual_cone import project
+from skmtl.weighting._gramian import GramianWeights
+
+
+class DualProj(Weighting):
+    r"""The sum of the gradients, projected on the steps that harm no task.
+
+    The closest point of the dual cone ``{d : g_t . d >= 0 for all t}`` to ``sum_t g_t``, by
+    non-negative least squares: ``v = argmin v^T G v`` over ``v >= 1``.
+
+    Parameters
+    ----------
+    reg_eps : float, default=1e-4
+        Added to the diagonal of the Gramian over its trace, at least 0: bounds the weights
+        where gradients nearly cancel.
+    wrt : {"auto", "representation", "parameters"}, default="auto"
+        By what gradients are taken: the representation that all heads read, or all parameters
+        of trunk and sharing.  ``"auto"``: the former where there is one.
+    update_every : int, default=4
+        Steps for which weights are kept.
+
+    Notes
+    -----
+    Departure: weights are multiplied by the number of tasks in the batch, so that learning
+    rate, weight decay and penalties mean what they mean with equal weights.
+
+
+    References
+    ----------
+    D. Lopez-Paz, M. Ranzato: Gradient Episodic Memory for Continual Learning, NeurIPS 2017,
+    arXiv:1706.08840, equation 11.
+
+    P. Quinton, V. Rey: Jacobian Descent for Multi-Objective Optimization, 2024,
+    arXiv:2406.16232.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import DualProj
+    >>> DualProj()
+    DualProj()
+    """
+
+    alias = "dual_proj"
+    needs_gradients = True
+
+    def __init__(self, reg_eps: float = 1e-4, wrt: str = "auto", update_every: int = 4) -> None:
+        self.reg_eps = reg_eps
+        self.wrt = wrt
+        self.update_every = update_every
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"reg_eps": 0.01}]
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module that finds the weights.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Reads the Gramian of the tasks' gradients.
+        """
+        reg_eps = check_number(self.reg_eps, "reg_eps")
+        solve = partial(dual_proj_weights, reg_eps=reg_eps)
+        return GramianWeights(solve, layout, n_members, self.wrt, self.update_every)
+
+
+def dual_proj_weights(gramian: np.ndarray, reg_eps: float = 1e-4) -> np.ndarray:
+    """Find the weights of the projection.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of the gradients.
+    reg_eps : float, default=1e-4
+        Added to the diagonal.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        At least 1.
+    """
+    return project(gramian, np.ones((1, len(gramian))), reg_eps)[0]

@@ -1,0 +1,94 @@
+"""Learned scales of the losses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmtl.layers import Seeds, check_number
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._shares import LOSS_FLOOR
+from skmtl.weighting._task_adam import TaskAdam
+
+
+class IMTLL(Weighting):
+    r"""Learned scale per loss: ``L = sum_t exp(s_t) L_t - s_t``.
+
+    The balance of losses in impartial multi-task learning (IMTL-L): at the optimum
+    ``exp(s_t) = 1 / L_t``, so that all weighted losses are 1.  It is twice the objective of
+    :class:`Uncertainty` with the factor 1/2 and ``-s_t`` for ``s_t``; the two part where there
+    are tasks with classes, for which :class:`Uncertainty` has the factor 1.
+
+    Parameters
+    ----------
+    lr : float, default=1e-2
+        Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
+        stands still.
+
+    Notes
+    -----
+    Departure: ``s_t`` has a learning rate of its own, and its Adam leaves absent tasks alone.
+    ``exp(s_t)`` is at most 1e8: for a loss that stays 0 it would grow without end.
+
+    References
+    ----------
+    L. Liu, Y. Li, Z. Kuang, J.-H. Xue, Y. Chen, W. Yang, Q. Liao, W. Zhang: Towards Impartial
+    Multi-task Learning, ICLR 2021, openreview.net/forum?id=IMPnRXEWpvr.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import IMTLL
+    >>> IMTLL(lr=0.025)
+    IMTLL(lr=0.025)
+    """
+
+    alias = "imtl_l"
+
+    def __init__(self, lr: float = 1e-2) -> None:
+        self.lr = lr
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"lr": 0.1}]
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module with ``s_t = 0``.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Learns ``s_t``.
+        """
+        return _IMTLL(n_members, layout.n_tasks, check_number(self.lr, "lr", above=True))
+
+
+class _IMTLL(WeightingModule):
+    log_scale: Tensor
+
+    def __init__(self, n_members: int, n_tasks: int, lr: float) -> None:
+        super().__init__()
+        self.register_buffer("log_scale", torch.zeros(n_members, n_tasks))
+        self.adam = TaskAdam(n_members, n_tasks, lr)
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        s = self.log_scale
+        return ((s.exp() * losses - s) * present).sum(1)
+
+    def scales(self, losses: Tensor, present: Tensor) -> Tensor:
+        weights = self.log_scale.exp()
+        step = self.adam.step(weights * losses - 1.0, present)
+        self.log_scale.sub_(step).clamp_max_(-math.log(LOSS_FLOOR))
+        return weights * present

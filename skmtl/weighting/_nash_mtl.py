@@ -1,0 +1,110 @@
+"""The Nash bargaining solution between tasks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skmtl.layers import Seeds, check_number
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._gramian import GramianWeights
+from skmtl.weighting._newton import solve_fair
+
+
+class NashMTL(Weighting):
+    r"""The step on which bargaining tasks would agree: ``G w = 1 / w``.
+
+    It maximises ``sum_t log(g_t . d)`` over steps of a given length, whatever the scales of the
+    losses.  The solution minimises the convex ``w^T G w / 2 - sum_t log(w_t)``, found to rounding
+    by a few steps of Newton's method.
+
+    Parameters
+    ----------
+    max_norm : float, default=None
+        Largest length of the direction, above 0.  None: weights have a mean of 1.
+    wrt : {"auto", "representation", "parameters"}, default="auto"
+        By what gradients are taken: the representation that all heads read, or all parameters
+        of trunk and sharing.  ``"auto"``: the former where there is one.
+    update_every : int, default=4
+        Steps for which weights are kept.
+
+    Notes
+    -----
+    Departure: the paper clips the gradient's norm at `max_norm`; by default the weights are
+    scaled to a mean of 1 instead, which is the same direction, so that learning rate, weight
+    decay and penalties mean what they mean with equal weights.  Gradients that cancel have no
+    solution; the iteration then stops at large weights of about the right ratios.
+
+
+    References
+    ----------
+    A. Navon et al.: Multi-Task Learning as a Bargaining Game, ICML 2022, arXiv:2202.01017,
+    claim 3.1 (the equation).
+
+    Examples
+    --------
+    >>> from skmtl.weighting import NashMTL
+    >>> NashMTL()
+    NashMTL()
+    """
+
+    alias = "nash_mtl"
+    needs_gradients = True
+
+    def __init__(
+        self, max_norm: float | None = None, wrt: str = "auto", update_every: int = 4
+    ) -> None:
+        self.max_norm = max_norm
+        self.wrt = wrt
+        self.update_every = update_every
+
+    @classmethod
+    def test_params(cls) -> list[dict[str, Any]]:
+        """Return parameter sets for the contract tests."""
+        return [{}, {"max_norm": 1.0}]
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module that finds the weights.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Ignored.
+
+        Returns
+        -------
+        WeightingModule
+            Reads the Gramian of the tasks' gradients.
+        """
+        limit = self.max_norm
+        if limit is not None:
+            limit = check_number(limit, "max_norm", above=True)
+        solve = partial(nash_weights, max_norm=limit)
+        return GramianWeights(solve, layout, n_members, self.wrt, self.update_every)
+
+
+def nash_weights(gramian: np.ndarray, max_norm: float | None = None) -> np.ndarray:
+    """Find the weights of the bargaining solution.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of the gradients.
+    max_norm : float, default=None
+        Largest length of the direction.  None: weights have a mean of 1.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        Above 0.
+    """
+    found = solve_fair(gramian)
+    if max_norm is None:
+        return found / found.mean()
+    return found * min(1.0, max_norm / np.sqrt(found @ gramian @ found))

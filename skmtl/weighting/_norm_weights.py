@@ -1,0 +1,75 @@
+"""Weights from the lengths of the tasks' gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmtl.layers import check_choice, check_whole
+from skmtl.weighting._base import WeightingModule
+from skmtl.weighting._gradients import Direction, TaskGradients
+from skmtl.weighting._gramian import WRT
+
+
+class NormWeights(WeightingModule):
+    """Weights that follow from the lengths of the gradients, without leaving the device.
+
+    Parameters
+    ----------
+    layout : Layout
+        The tasks.
+    n_members : int
+        Number of networks.
+    wrt : {"auto", "representation", "parameters"}
+        By what the gradients are taken.
+    update_every : int
+        Steps for which weights are kept; a task without a label at the update keeps its last
+        ones.
+    """
+
+    needs_gradients = True
+    weights: Tensor
+
+    def __init__(self, layout: Any, n_members: int, wrt: str, update_every: int) -> None:
+        super().__init__()
+        self.wrt = check_choice(wrt, "wrt", WRT)
+        self.update_every = check_whole(update_every, "update_every", 1)
+        self._step = 0
+        self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
+
+    @abstractmethod
+    def weigh(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
+        """Find the weights of a batch; state may move on.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (member, task)
+            Losses, without a graph.
+        present : Tensor of shape (task,)
+            Which tasks have a label in the batch.
+        norms : Tensor of shape (member, task)
+            Lengths of the gradients.
+
+        Returns
+        -------
+        Tensor of shape (member, task)
+            Whatever for a task that is not present.
+        """
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Combine the losses with the last weights."""
+        return (self.weights * losses * present).sum(1)
+
+    def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
+        """Return the weights, which are found anew every so many steps."""
+        if self._step % self.update_every == 0:
+            squares = gradients.gramian.diagonal(dim1=1, dim2=2)
+            # By rounding, a square may come out below 0.
+            norms = squares.clamp_min(0.0).sqrt()
+            found = self.weigh(losses, present, norms)
+            self.weights = torch.where(present, found, self.weights)
+        self._step += 1
+        return Direction(self.weights * present)

@@ -1,0 +1,95 @@
+"""Projections away from conflicting gradients."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from skmtl.layers import Seeds
+from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._gramian import GramianWeights, random_orders
+
+
+class PCGrad(Weighting):
+    r"""Gradient surgery: each gradient loses what conflicts with another one.
+
+    Task after task in random order: where ``g_i . g_j < 0``, the projection of ``g_i`` on ``g_j``
+    is taken out of ``g_i``; the results are added up.  A cheap way to soften conflicts, without a
+    promise to harm no task.
+
+    Parameters
+    ----------
+    wrt : {"auto", "representation", "parameters"}, default="auto"
+        By what gradients are taken: the representation that all heads read, or all parameters
+        of trunk and sharing.  ``"auto"``: the former where there is one.
+    update_every : int, default=4
+        Steps for which weights are kept.
+
+    References
+    ----------
+    T. Yu et al.: Gradient Surgery for Multi-Task Learning, NeurIPS 2020, arXiv:2001.06782,
+    algorithm 1.
+
+    Examples
+    --------
+    >>> from skmtl.weighting import PCGrad
+    >>> PCGrad()
+    PCGrad()
+    """
+
+    alias = "pcgrad"
+    needs_gradients = True
+
+    def __init__(self, wrt: str = "auto", update_every: int = 4) -> None:
+        self.wrt = wrt
+        self.update_every = update_every
+
+    def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
+        """Build a module that finds the weights.
+
+        Parameters
+        ----------
+        layout : Layout
+            The tasks.
+        n_members : int
+            Number of networks.
+        seeds : Seeds
+            Draw the orders.
+
+        Returns
+        -------
+        WeightingModule
+            Reads the Gramian of the tasks' gradients.
+        """
+        generator = torch.Generator().manual_seed(seeds.draw())
+        solve = partial(pcgrad_weights, generator=generator)
+        return GramianWeights(solve, layout, n_members, self.wrt, self.update_every)
+
+
+def pcgrad_weights(gramian: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """Find the weights of the sum of projected gradients.
+
+    Parameters
+    ----------
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of the gradients.
+    generator : torch.Generator
+        Draws the order of the projections of each task.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        At least 1.
+    """
+    n = len(gramian)
+    rows = np.arange(n)
+    parts = np.eye(n)  # (task, task): what is left of each gradient, in terms of all
+    for others in random_orders(n, generator).T:
+        products = (parts * gramian[others]).sum(axis=1)
+        conflicts = (products < 0) & (others != rows)
+        step = np.where(conflicts, products / gramian[others, others], 0.0)
+        parts[rows, others] -= step
+    return parts.sum(axis=0)
