@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve

@@ -68,7 +68,7 @@ class WeightingModule(nn.Module, ABC):
     is_constant: ClassVar[bool] = False
     needs_gradients: bool = False
     wrt: str = "auto"
-    needs_losses_after_step: ClassVar[bool] = False
+    needs_losses_after_step: bool = False
 
     @abstractmethod
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:

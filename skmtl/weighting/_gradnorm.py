@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
@@ -92,23 +92,22 @@ class GradNorm(Weighting):
         """
         alpha = check_number(self.alpha, "alpha")
         lr = check_number(self.lr, "lr", above=True)
-        return _GradNorm(alpha, lr, layout, n_members, self.wrt, self.update_every)
+        rule = _GradNormRule(alpha, lr, n_members, layout.n_tasks)
+        return NormWeights(rule, layout, n_members, self.wrt, self.update_every)
 
 
-class _GradNorm(NormWeights):
+class _GradNormRule(nn.Module):
     learned: Tensor
     first_losses: Tensor
 
-    def __init__(
-        self, alpha: float, lr: float, layout: Any, n_members: int, wrt: str, update_every: int
-    ) -> None:
-        super().__init__(layout, n_members, wrt, update_every)
+    def __init__(self, alpha: float, lr: float, n_members: int, n_tasks: int) -> None:
+        super().__init__()
         self.alpha = alpha
-        self.register_buffer("learned", torch.ones_like(self.weights))
-        self.register_buffer("first_losses", torch.zeros_like(self.weights))
-        self.adam = TaskAdam(n_members, layout.n_tasks, lr)
+        self.register_buffer("learned", torch.ones(n_members, n_tasks))
+        self.register_buffer("first_losses", torch.zeros(n_members, n_tasks))
+        self.adam = TaskAdam(n_members, n_tasks, lr)
 
-    def weigh(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
+    def forward(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
         tiny = torch.finfo(losses.dtype).tiny  # against 0 / 0
         old = self.learned
         # A first loss of 0 says nothing of a task: the next one counts.

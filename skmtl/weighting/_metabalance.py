@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmtl._strategy import did_you_mean
 from skmtl.layers import Seeds, check_number, check_probability
@@ -107,31 +107,23 @@ class MetaBalance(Weighting):
         relax = check_number(self.relax, "relax", most=1.0)
         beta = check_probability(self.beta, "beta")
         position = names.index(self.main)
-        return _MetaBalance(position, relax, beta, layout, n_members, self.wrt, self.update_every)
+        rule = _MetaBalanceRule(position, relax, beta, n_members, layout.n_tasks)
+        return NormWeights(rule, layout, n_members, self.wrt, self.update_every)
 
 
-class _MetaBalance(NormWeights):
+class _MetaBalanceRule(nn.Module):
     means: Tensor
     mass: Tensor
 
-    def __init__(
-        self,
-        main: int,
-        relax: float,
-        beta: float,
-        layout: Any,
-        n_members: int,
-        wrt: str,
-        update_every: int,
-    ) -> None:
-        super().__init__(layout, n_members, wrt, update_every)
+    def __init__(self, main: int, relax: float, beta: float, n_members: int, n_tasks: int) -> None:
+        super().__init__()
         self.main = main
         self.relax = relax
         self.beta = beta
-        self.register_buffer("means", torch.zeros_like(self.weights))
-        self.register_buffer("mass", torch.zeros(layout.n_tasks))  # the mean of ones
+        self.register_buffer("means", torch.zeros(n_members, n_tasks))
+        self.register_buffer("mass", torch.zeros(n_tasks))  # the mean of ones
 
-    def weigh(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
+    def forward(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
         moves = (1 - self.beta) * present.to(norms.dtype)
         self.means = self.means.lerp(norms, moves)
         self.mass = self.mass + moves * (1 - self.mass)

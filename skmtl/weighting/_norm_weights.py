@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmtl.layers import check_choice, check_whole
 from skmtl.weighting._base import WeightingModule
@@ -19,6 +18,10 @@ class NormWeights(WeightingModule):
 
     Parameters
     ----------
+    rule : torch.nn.Module
+        Losses (member, task), presence (task,) and lengths of the gradients (member, task) of
+        a batch to weights (member, task), whatever for a task that is not present.  Its state
+        moves on by each call.
     layout : Layout
         The tasks.
     n_members : int
@@ -33,31 +36,15 @@ class NormWeights(WeightingModule):
     needs_gradients = True
     weights: Tensor
 
-    def __init__(self, layout: Any, n_members: int, wrt: str, update_every: int) -> None:
+    def __init__(
+        self, rule: nn.Module, layout: Any, n_members: int, wrt: str, update_every: int
+    ) -> None:
         super().__init__()
+        self.rule = rule
         self.wrt = check_choice(wrt, "wrt", WRT)
         self.update_every = check_whole(update_every, "update_every", 1)
         self._step = 0
         self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
-
-    @abstractmethod
-    def weigh(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
-        """Find the weights of a batch; state may move on.
-
-        Parameters
-        ----------
-        losses : Tensor of shape (member, task)
-            Losses, without a graph.
-        present : Tensor of shape (task,)
-            Which tasks have a label in the batch.
-        norms : Tensor of shape (member, task)
-            Lengths of the gradients.
-
-        Returns
-        -------
-        Tensor of shape (member, task)
-            Whatever for a task that is not present.
-        """
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Combine the losses with the last weights."""
@@ -69,7 +56,7 @@ class NormWeights(WeightingModule):
             squares = gradients.gramian.diagonal(dim1=1, dim2=2)
             # By rounding, a square may come out below 0.
             norms = squares.clamp_min(0.0).sqrt()
-            found = self.weigh(losses, present, norms)
+            found = self.rule(losses, present, norms)
             self.weights = torch.where(present, found, self.weights)
         self._step += 1
         return Direction(self.weights * present)

@@ -126,8 +126,7 @@ class TorchJD(Weighting):
         generator = torch.Generator().manual_seed(seeds.draw())
         calls = _Calls(self.weighting, layout, n_members, generator)
         if not self.needs_gradients:
-            updates = callable(getattr(self.weighting, "update", None))
-            return _UpdatedTorchJDScalarizer(calls) if updates else _TorchJDScalarizer(calls)
+            return _TorchJDScalarizer(calls)
         return _TorchJD(calls, wrt)
 
 
@@ -298,6 +297,7 @@ class _TorchJDScalarizer(WeightingModule):
     def __init__(self, calls: _Calls) -> None:
         super().__init__()
         self.calls = calls
+        self.needs_losses_after_step = callable(getattr(calls.members[0], "update", None))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         # Some scalarizers remember each call: copies, which share the parameters alone.
@@ -328,10 +328,6 @@ class _TorchJDScalarizer(WeightingModule):
             step = getattr(member, "step", None)
             if callable(step):
                 step()
-
-
-class _UpdatedTorchJDScalarizer(_TorchJDScalarizer):
-    needs_losses_after_step = True
 
     def after_step(self, losses: Tensor, present: Tensor) -> None:
         positions = self.calls.positions(present)
