@@ -13,6 +13,7 @@ from skmtl.layers import UNWEIGHTED, Inputs, Seeds
 from skmtl.penalties import resolve_penalties
 from skmtl.tasks import Task
 from skmtl.training import (
+    EpochHook,
     NetworkSpec,
     Objective,
     TaskNet,
@@ -71,9 +72,12 @@ def build_net(
     params = dict(estimator.net_params or {})
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     settings = {
-        # A callback or a parameter of skorch may look into the optimiser.
+        # A callback or a parameter of skorch may look into the optimiser, our own do not.
         **optimizer_settings(
-            estimator, network.mixing, needs_torch_optim=bool(callbacks or params)
+            estimator,
+            network.mixing,
+            needs_torch_optim=bool(params)
+            or not all(isinstance(callback, EpochHook) for callback in callbacks),
         ),
         "lr": estimator.lr,
         "batch_size": batch_size,
