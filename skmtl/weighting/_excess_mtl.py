@@ -27,7 +27,7 @@ class ExcessMTL(Weighting):
     ----------
     robust_step_size : float, default=1e-2
         ``eta``, above 0.
-    update_every : int, default=1
+    update_every : int, default=4
         Steps for which weights are kept.
 
     Notes
@@ -56,7 +56,7 @@ class ExcessMTL(Weighting):
     alias = "excess_mtl"
     needs_gradients = True
 
-    def __init__(self, robust_step_size: float = 1e-2, update_every: int = 1) -> None:
+    def __init__(self, robust_step_size: float = 1e-2, update_every: int = 4) -> None:
         self.robust_step_size = robust_step_size
         self.update_every = update_every
 

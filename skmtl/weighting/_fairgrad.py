@@ -9,6 +9,7 @@ import numpy as np
 
 from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._cosines import of_usual_size
 from skmtl.weighting._gramian import GramianWeights
 from skmtl.weighting._newton import solve_fair
 
@@ -32,22 +33,23 @@ class FairGrad(Weighting):
 
     Notes
     -----
-    Departure: weights are scaled to a mean of 1, which is the same direction, so that learning
-    rate, weight decay and penalties mean what they mean with equal weights.  Gradients that
-    cancel have no solution; the iteration then stops at large weights of about the right
-    ratios.
+    Departure: weights are scaled so that the gradients keep their lengths in the root mean
+    square, which is the same direction, so that learning rate, weight decay and penalties
+    mean what they mean with equal weights.
 
+    Where gradients oppose each other there is no solution: then 1e-6 of its squared length is
+    added to that of each gradient, which bounds the weights, and the step is small.
 
     References
     ----------
     H. Ban, K. Ji: Fair Resource Allocation in Multi-Task Learning, ICML 2024,
-    arXiv:2402.15638, equation 7.
+    arXiv:2402.15638, Algorithm 1.
 
     Examples
     --------
     >>> from skmtl.weighting import FairGrad
-    >>> FairGrad()
-    FairGrad()
+    >>> FairGrad(alpha=2.0)
+    FairGrad(alpha=2.0)
     """
 
     alias = "fairgrad"
@@ -98,7 +100,6 @@ def fair_weights(gramian: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_tasks,)
-        Above 0, with a mean of 1.
+        Above 0.
     """
-    found = solve_fair(gramian, alpha)
-    return found / found.mean()
+    return of_usual_size(solve_fair(gramian, alpha), gramian)

@@ -34,7 +34,7 @@ class GradNorm(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=1
+    update_every : int, default=4
         Steps for which weights are kept.
 
     Notes
@@ -61,7 +61,7 @@ class GradNorm(Weighting):
     needs_gradients = True
 
     def __init__(
-        self, alpha: float = 1.5, lr: float = 0.025, wrt: str = "auto", update_every: int = 1
+        self, alpha: float = 1.5, lr: float = 0.025, wrt: str = "auto", update_every: int = 4
     ) -> None:
         self.alpha = alpha
         self.lr = lr

@@ -10,8 +10,15 @@ from torch import Tensor
 
 from skmtl.layers import Seeds, check_choice, check_number, check_whole
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._cosines import cosines_of
 from skmtl.weighting._gradients import Direction, TaskGradients
-from skmtl.weighting._gramian import WRT, random_orders
+from skmtl.weighting._gramian import WRT
+from skmtl.weighting._orders import draw_orders
+
+#: Above it, a target would ask for many times the other gradient: 7 times at 0.99.
+LARGEST_TARGET = 0.99
+#: Lack of a cosine that is rounding, and squared length at which nothing is left of a gradient.
+TINY = 1e-12
 
 
 class GradVac(Weighting):
@@ -34,13 +41,20 @@ class GradVac(Weighting):
 
     Notes
     -----
-    Departure: gradients are taken as a whole, not layer by layer.  Running means belong to
-    pairs of tasks, and stand still while one of the two has no label.
+    Running means belong to pairs of tasks, and stand still while one of the two has no label.
+    They move with the weights, once every `update_every` steps.
+
+    The default of `beta` is that of LibMTL and TorchJD.
+
+    Departure: gradients are taken as a whole, not layer by layer.  A running mean above 0.99
+    counts as 0.99: that of two equal gradients is 1, and to come near it again takes a
+    multiple of the other gradient without end.
 
     References
     ----------
-    Z. Wang et al.: Gradient Vaccine: Investigating and Improving Multi-task Optimization in
-    Massively Multilingual Models, ICLR 2021, arXiv:2010.05874, algorithm 1.
+    Z. Wang, Y. Tsvetkov, O. Firat, Y. Cao: Gradient Vaccine: Investigating and Improving
+    Multi-task Optimization in Massively Multilingual Models, ICLR 2021, arXiv:2010.05874,
+    Algorithm 1.
 
     Examples
     --------
@@ -111,20 +125,32 @@ class _GradVac(WeightingModule):
 
     def _update(self, labelled: np.ndarray, gramian: Tensor) -> None:
         products = gramian.detach().cpu().numpy().astype(np.float64)
-        active = np.flatnonzero(labelled)
-        if not len(active) or not np.isfinite(products).all():
+        if not labelled.any() or not np.isfinite(products).all():
             return  # a fit that diverges says so at the end of the epoch
         targets = self.targets.cpu().numpy().astype(np.float64)
         weights = self.weights.cpu().numpy().astype(np.float64)
-        # One draw for all members, so that none depends on another.
-        orders = random_orders(len(active), self._generator)
-        pairs = np.ix_(active, active)
+        # One draw for all members and all tasks, so that none depends on what another has.
+        n_tasks = len(labelled)
+        orders = draw_orders(n_tasks, n_tasks - 1, self._generator)
         for of_member, target, weight in zip(products, targets, weights, strict=True):
-            weight[active], target[pairs] = gradvac_weights(
-                of_member[pairs], target[pairs], self.beta, orders
-            )
+            # Gradients of zero have no cosines, and no weight could change them.
+            active = np.flatnonzero(labelled & (of_member.diagonal() > 0))
+            weight[labelled] = 1.0
+            if len(active):
+                pairs = np.ix_(active, active)
+                weight[active], target[pairs] = gradvac_weights(
+                    of_member[pairs], target[pairs], self.beta, _among(orders, active)
+                )
         self.weights.copy_(torch.from_numpy(weights))
         self.targets.copy_(torch.from_numpy(targets))
+
+
+def _among(orders: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Leave some tasks in the orders, with their positions among themselves."""
+    position = np.full(len(orders), -1)
+    position[active] = np.arange(len(active))
+    left = position[orders[active]]
+    return left[left >= 0].reshape(len(active), -1)
 
 
 def gradvac_weights(
@@ -135,12 +161,12 @@ def gradvac_weights(
     Parameters
     ----------
     gramian : ndarray of shape (n_tasks, n_tasks)
-        Products of the gradients.
+        Products of gradients that are not zero.
     targets : ndarray of shape (n_tasks, n_tasks)
         Running means of the cosines; those of task i bend its gradient.
     beta : float
         Weight of the newest cosine.
-    orders : ndarray of shape (n_tasks, n_tasks)
+    orders : ndarray of shape (n_tasks, n_tasks - 1)
         In which order each task meets the others.
 
     Returns
@@ -150,21 +176,26 @@ def gradvac_weights(
     targets : ndarray of shape (n_tasks, n_tasks)
         The running means after this.
     """
-    n = len(gramian)
-    rows, norms, targets = np.arange(n), np.sqrt(gramian.diagonal()), targets.copy()
-    parts = np.eye(n)  # (task, task): the bent gradients, in terms of all
-    for others in orders.T:
-        products = (parts * gramian[others]).sum(axis=1)
-        own = np.sqrt(((parts @ gramian) * parts).sum(axis=1).clip(0.0))
-        lengths = own * norms[others]
-        meets = (others != rows) & (lengths > 0)  # a gradient of 0 has no cosine
-        cosine = np.where(meets, products / np.where(meets, lengths, 1.0), 0.0).clip(-1, 1)
-        target = targets[rows, others]
-        bends = meets & (cosine < target)
-        sine, wanted = np.sqrt(1 - cosine**2), np.sqrt((1 - target**2).clip(1e-12))
-        share = own * (target * sine - cosine * wanted)
-        share = share / np.where(bends, norms[others] * wanted, 1.0)
-        parts[rows, others] += np.where(bends, share, 0.0)
-        moved = (1 - beta) * target + beta * cosine
-        targets[rows, others] = np.where(meets, moved, target)
-    return parts.sum(axis=0), targets
+    cosines, lengths = cosines_of(gramian)
+    n = len(cosines)
+    positions = orders.T + n * np.arange(n)  # in a flattened matrix
+    wanted = targets.take(positions).clip(-1 + TINY, LARGEST_TARGET)
+    slopes = wanted / np.sqrt(1 - wanted * wanted)
+    # All tasks meet their first other at once, then all their second: none changes what another
+    # one meets.  Bent gradients have the products `products[i]` with all directions.
+    products, squares = cosines.copy(), np.ones(n)
+    met, left, changes = np.empty((3, n - 1, n))
+    for k, others in enumerate(orders.T):
+        p = products.take(positions[k])
+        met[k], left[k] = p, squares
+        lacks = p < (wanted[k] - TINY) * np.sqrt(squares)
+        rest = np.sqrt(np.maximum(squares - p * p, 0.0))
+        changes[k] = change = lacks * (slopes[k] * rest - p)
+        products += change[:, None] * cosines.take(others, axis=0)
+        squares = np.maximum(squares + change * (2 * p + change), 0.0)
+    parts, moved = np.eye(n), targets.copy()
+    parts.put(positions, changes)
+    # A gradient of which nothing is left has no cosine, and moves no mean.
+    found = np.where(left > TINY, met / np.sqrt(left.clip(TINY)), wanted).clip(-1.0, 1.0)
+    moved.put(positions, (1 - beta) * targets.take(positions) + beta * found)
+    return lengths @ parts / lengths, moved

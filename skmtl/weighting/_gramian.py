@@ -16,9 +16,6 @@ from skmtl.weighting._gradients import Direction, TaskGradients
 #: By what gradients may be taken.
 WRT = ("auto", "representation", "parameters")
 
-#: Eigenvalues below this share of the largest are those of directions that are not there.
-RANK_TOLERANCE = 1e-10
-
 #: Weights of some tasks, shape (n,), from the Gramian of their gradients, and their losses.
 Solver = Callable[..., np.ndarray]
 
@@ -134,38 +131,3 @@ def factor_of(gramian: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:  # fewer directions than tasks
         values, vectors = np.linalg.eigh(gramian)
     return np.sqrt(values.clip(0.0))[:, None] * vectors.T
-
-
-def pinv(gramian: np.ndarray) -> np.ndarray:
-    """Return the pseudo-inverse.
-
-    Parameters
-    ----------
-    gramian : ndarray of shape (n_tasks, n_tasks)
-        Positive semi-definite, up to rounding.
-
-    Returns
-    -------
-    ndarray of shape (n_tasks, n_tasks)
-        Symmetric.
-    """
-    return np.linalg.pinv(gramian, rcond=RANK_TOLERANCE, hermitian=True)
-
-
-def random_orders(n_tasks: int, generator: torch.Generator) -> np.ndarray:
-    """Draw an order of all tasks for each task.
-
-    Parameters
-    ----------
-    n_tasks : int
-        How many.
-    generator : torch.Generator
-        Draws one permutation after the other.
-
-    Returns
-    -------
-    ndarray of shape (n_tasks, n_tasks)
-        A permutation in each row.
-    """
-    orders = [torch.randperm(n_tasks, generator=generator) for _ in range(n_tasks)]
-    return torch.stack(orders).numpy()

@@ -8,15 +8,16 @@ import numpy as np
 
 from skmtl.layers import Seeds
 from skmtl.weighting._base import Weighting, WeightingModule
-from skmtl.weighting._gramian import GramianWeights, pinv
+from skmtl.weighting._cosines import cosines_of, equal_projections
+from skmtl.weighting._gramian import GramianWeights
 
 
 class IMTLG(Weighting):
     r"""A direction with the same projection on every task's gradient.
 
-    ``w`` solves ``u_t . sum_s w_s g_s = c`` for all t, with ``u_t = g_t / ||g_t||``, in the least
-    squares sense: ``w = G^+ sqrt(diag G)``.  No task is followed more closely than another,
-    whatever the lengths of the gradients; some weights may be negative.
+    ``w`` solves ``u_t . sum_s w_s g_s = b`` for all t, with ``u_t = g_t / ||g_t||``: ``w_t``
+    is proportional to ``(C^+ 1)_t / ||g_t||`` with the cosines C.  No task is followed more
+    closely than another, whatever the lengths of the gradients; some weights may be negative.
 
     Parameters
     ----------
@@ -28,15 +29,18 @@ class IMTLG(Weighting):
 
     Notes
     -----
-    Departure: weights sum to the number of tasks in the batch, not to 1, so that learning
-    rate, weight decay and penalties mean what they mean with equal weights; where their sum
-    is not positive, dividing by it would turn the direction round, and their lengths sum to
-    it instead.
+    Departure: the lengths of the weights sum to the number of tasks in the batch, so that
+    learning rate, weight decay and penalties mean what they mean with equal weights.  In the
+    paper weights sum to 1; some may be negative where there are three tasks or more, and to
+    divide by a sum of about 0, or below, makes the step endless or turns it round.
 
+    Departure: where gradients depend on each other and no direction has equal projections, the
+    closest one by least squares takes its place.
 
     References
     ----------
-    L. Liu et al.: Towards Impartial Multi-task Learning, ICLR 2021 (IMTL-G), equation 5.
+    L. Liu, Y. Li, Z. Kuang, J.-H. Xue, Y. Chen, W. Yang, Q. Liao, W. Zhang: Towards Impartial
+    Multi-task Learning, ICLR 2021 (IMTL-G).
 
     Examples
     --------
@@ -83,10 +87,10 @@ def imtl_g_weights(gramian: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_tasks,)
-        With the number of tasks as their sum.
+        Their absolute values sum to the number of tasks.
     """
-    found = pinv(gramian) @ np.sqrt(gramian.diagonal())
-    total = found.sum()
-    # Along `found` itself all projections are positive.
-    total = total if total > 1e-10 * np.abs(found).sum() else np.abs(found).sum()
-    return found / total * len(found)
+    cosines, lengths = cosines_of(gramian)
+    found = equal_projections(cosines) / lengths
+    total = np.abs(found).sum()
+    # Gradients that all oppose each other: no direction has equal projections.
+    return found * (len(found) / total) if total > 0 else found

@@ -31,7 +31,7 @@ class MetaBalance(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=1
+    update_every : int, default=4
         Steps for which weights are kept.
 
     Notes
@@ -63,7 +63,7 @@ class MetaBalance(Weighting):
         relax: float = 0.7,
         beta: float = 0.9,
         wrt: str = "auto",
-        update_every: int = 1,
+        update_every: int = 4,
     ) -> None:
         self.main = main
         self.relax = relax

@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from skmtl.layers import Seeds, check_choice
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._cosines import cosines_of
 from skmtl.weighting._gramian import GramianWeights, factor_of
+from skmtl.weighting._min_norm import shortest_in_hull
 
 _NORMALIZATIONS = ("none", "l2", "loss", "loss+")
 
@@ -106,15 +107,10 @@ def mgda_weights(gramian: np.ndarray, losses: np.ndarray, normalize: str = "none
     ndarray of shape (n_tasks,)
         At least 0, with the number of tasks as their sum.
     """
+    cosines, lengths = cosines_of(gramian)
     norms = np.ones(len(losses))
     if normalize in {"l2", "loss+"}:
-        norms = norms * np.sqrt(np.diagonal(gramian))
+        norms = lengths
     if normalize in {"loss", "loss+"}:
-        norms = norms * losses
-    norms = np.where(norms > 0, norms, 1.0)
-    factor = factor_of(gramian / np.outer(norms, norms))
-    factor /= np.linalg.norm(factor, axis=0).max()
-    # min over x >= 0 of ||F x||^2 + (1 - sum x)^2 points at the min-norm point: along a ray
-    # x = s w with w in the simplex it falls to m / (1 + m), m = ||F w||^2.
-    found, _ = nnls(np.vstack([factor, np.ones(len(losses))]), np.eye(len(factor) + 1)[-1])
-    return found / found.sum() * len(losses)
+        norms = norms * np.where(losses > 0, losses, 1.0)
+    return len(losses) * shortest_in_hull(factor_of(cosines) * (lengths / norms))

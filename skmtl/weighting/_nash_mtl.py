@@ -9,6 +9,7 @@ import numpy as np
 
 from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._cosines import of_usual_size
 from skmtl.weighting._gramian import GramianWeights
 from skmtl.weighting._newton import solve_fair
 
@@ -17,13 +18,13 @@ class NashMTL(Weighting):
     r"""The step on which bargaining tasks would agree: ``G w = 1 / w``.
 
     It maximises ``sum_t log(g_t . d)`` over steps of a given length, whatever the scales of the
-    losses.  The solution minimises the convex ``w^T G w / 2 - sum_t log(w_t)``, found to rounding
-    by a few steps of Newton's method.
+    losses.  The solution minimises the convex ``w^T G w / 2 - sum_t log(w_t)``, found to
+    rounding by a few steps of Newton's method.
 
     Parameters
     ----------
     max_norm : float, default=None
-        Largest length of the direction, above 0.  None: weights have a mean of 1.
+        Largest length of the step, above 0.  None: no bound.
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
@@ -32,22 +33,23 @@ class NashMTL(Weighting):
 
     Notes
     -----
-    Departure: the paper clips the gradient's norm at `max_norm`; by default the weights are
-    scaled to a mean of 1 instead, which is the same direction, so that learning rate, weight
-    decay and penalties mean what they mean with equal weights.  Gradients that cancel have no
-    solution; the iteration then stops at large weights of about the right ratios.
+    Departure: the weights are scaled so that the gradients keep their lengths in the root mean
+    square, and nothing is bounded by default, so that learning rate, weight decay and
+    penalties mean what they mean with equal weights.  The paper bounds the length by 1.
 
+    Where gradients oppose each other the bargain has no solution: then 1e-6 of its squared
+    length is added to that of each gradient, which bounds the weights, and the step is small.
 
     References
     ----------
-    A. Navon et al.: Multi-Task Learning as a Bargaining Game, ICML 2022, arXiv:2202.01017,
-    claim 3.1 (the equation).
+    A. Navon, A. Shamsian, I. Achituve, H. Maron, K. Kawaguchi, G. Chechik, E. Fetaya:
+    Multi-Task Learning as a Bargaining Game, ICML 2022, arXiv:2202.01017, Algorithm 1.
 
     Examples
     --------
     >>> from skmtl.weighting import NashMTL
-    >>> NashMTL()
-    NashMTL()
+    >>> NashMTL(max_norm=1.0)
+    NashMTL(max_norm=1.0)
     """
 
     alias = "nash_mtl"
@@ -63,7 +65,7 @@ class NashMTL(Weighting):
     @classmethod
     def test_params(cls) -> list[dict[str, Any]]:
         """Return parameter sets for the contract tests."""
-        return [{}, {"max_norm": 1.0}]
+        return [{}, {"max_norm": 0.5}]
 
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module that finds the weights.
@@ -95,16 +97,17 @@ def nash_weights(gramian: np.ndarray, max_norm: float | None = None) -> np.ndarr
     Parameters
     ----------
     gramian : ndarray of shape (n_tasks, n_tasks)
-        Products of the gradients.
+        Products of gradients that are not zero.
     max_norm : float, default=None
-        Largest length of the direction.  None: weights have a mean of 1.
+        Largest length of the step.
 
     Returns
     -------
     ndarray of shape (n_tasks,)
         Above 0.
     """
-    found = solve_fair(gramian)
+    found = of_usual_size(solve_fair(gramian), gramian)
     if max_norm is None:
-        return found / found.mean()
-    return found * min(1.0, max_norm / np.sqrt(found @ gramian @ found))
+        return found
+    length = np.sqrt((found @ gramian @ found).clip(0.0))
+    return found * (max_norm / max(length, max_norm))

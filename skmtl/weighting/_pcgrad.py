@@ -10,7 +10,9 @@ import torch
 
 from skmtl.layers import Seeds
 from skmtl.weighting._base import Weighting, WeightingModule
-from skmtl.weighting._gramian import GramianWeights, random_orders
+from skmtl.weighting._cosines import cosines_of
+from skmtl.weighting._gramian import GramianWeights
+from skmtl.weighting._orders import draw_orders
 
 
 class PCGrad(Weighting):
@@ -28,10 +30,14 @@ class PCGrad(Weighting):
     update_every : int, default=4
         Steps for which weights are kept.
 
+    Notes
+    -----
+    The orders are drawn by a generator of the weighting's own, for one task after the other.
+
     References
     ----------
-    T. Yu et al.: Gradient Surgery for Multi-Task Learning, NeurIPS 2020, arXiv:2001.06782,
-    algorithm 1.
+    T. Yu, S. Kumar, A. Gupta, S. Levine, K. Hausman, C. Finn: Gradient Surgery for Multi-Task
+    Learning, NeurIPS 2020, arXiv:2001.06782, Algorithm 1.
 
     Examples
     --------
@@ -84,12 +90,16 @@ def pcgrad_weights(gramian: np.ndarray, generator: torch.Generator) -> np.ndarra
     ndarray of shape (n_tasks,)
         At least 1.
     """
-    n = len(gramian)
-    rows = np.arange(n)
-    parts = np.eye(n)  # (task, task): what is left of each gradient, in terms of all
-    for others in random_orders(n, generator).T:
-        products = (parts * gramian[others]).sum(axis=1)
-        conflicts = (products < 0) & (others != rows)
-        step = np.where(conflicts, products / gramian[others, others], 0.0)
-        parts[rows, others] -= step
-    return parts.sum(axis=0)
+    cosines, lengths = cosines_of(gramian)
+    n = len(cosines)
+    orders = draw_orders(n, n, generator).T
+    positions = orders + n * np.arange(n)  # in a flattened matrix
+    # All tasks meet their first other at once, then all their second: none changes what another
+    # one meets.  What is left of task i has the products `products[i]` with all directions.
+    products, changes = cosines.copy(), np.empty(orders.shape)
+    for others, position, change in zip(orders, positions, changes, strict=True):
+        change[:] = -np.minimum(products.take(position), 0.0)
+        products += change[:, None] * cosines.take(others, axis=0)
+    parts = np.eye(n)
+    parts.put(positions, changes)
+    return lengths @ parts / lengths

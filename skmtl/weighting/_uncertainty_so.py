@@ -28,12 +28,14 @@ class UncertaintySO(Weighting):
 
     Notes
     -----
-    With the defaults, no task weighs more than ``exp(5)`` times as much as another.  Easy tasks
-    lead: on tables whose tasks are of unequal difficulty, the hard ones are learned slowly.
+    Easy tasks lead, by up to ``exp(1 / (temperature eps))``, and the hard ones are learned
+    slowly where the temperature is low: the mean test R2 of six regressions was 0.58 at
+    temperature 1 and 0.93 at 20 (equal weights: 0.94), and with 92% of the labels missing 0.35
+    and 0.63 (0.66; as in tests/weighting/test_missing.py, over six tables).
 
     Departure: ``eps`` is 1e-2 in place of 0, since the loss of a batch with few labels of a
-    task is close to 0 by chance.  Weights sum to the number of tasks in the batch, not to 1, so that learning
-    rate, weight decay and penalties mean what they mean with equal weights.
+    task is close to 0 by chance.  Weights sum to the number of tasks in the batch, not to 1, so
+    that learning rate, weight decay and penalties mean what they mean with equal weights.
 
     References
     ----------

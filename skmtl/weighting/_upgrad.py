@@ -9,7 +9,7 @@ import numpy as np
 
 from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
-from skmtl.weighting._dual_cone import project
+from skmtl.weighting._dual_cone import project_on_dual_cone
 from skmtl.weighting._gramian import GramianWeights
 
 
@@ -23,8 +23,8 @@ class UPGrad(Weighting):
     Parameters
     ----------
     reg_eps : float, default=1e-4
-        Added to the diagonal of the Gramian over its trace, at least 0: bounds the weights
-        where gradients nearly cancel.
+        Share of its squared length that is added to that of each gradient, at least 0:
+        bounds the weights where gradients nearly cancel.
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
@@ -34,13 +34,15 @@ class UPGrad(Weighting):
     Notes
     -----
     Departure: weights are multiplied by the number of tasks in the batch, so that learning
-    rate, weight decay and penalties mean what they mean with equal weights.
-
+    rate, weight decay and penalties mean what they mean with equal weights.  What is added to
+    the Gramian is in proportion to each gradient by itself, not to their mean, so that tasks
+    with short gradients are heard as well; and Gramians are taken as they are however small
+    (the authors' code takes one with a trace below 1e-4 for zero, as it is late in a fit).
 
     References
     ----------
     P. Quinton, V. Rey: Jacobian Descent for Multi-Objective Optimization, 2024,
-    arXiv:2406.16232, section 3 (the projection as a quadratic program).
+    arXiv:2406.16232, Proposition 1 (the projection as a quadratic program).
 
     Examples
     --------
@@ -92,11 +94,11 @@ def upgrad_weights(gramian: np.ndarray, reg_eps: float = 1e-4) -> np.ndarray:
     gramian : ndarray of shape (n_tasks, n_tasks)
         Products of the gradients.
     reg_eps : float, default=1e-4
-        Added to the diagonal.
+        Share of the squared length of each gradient that is added to it.
 
     Returns
     -------
     ndarray of shape (n_tasks,)
         At least 1.
     """
-    return project(gramian, np.eye(len(gramian)), reg_eps).sum(axis=0)
+    return project_on_dual_cone(np.eye(len(gramian)), gramian, reg_eps).sum(axis=0)
