@@ -11,7 +11,7 @@ from tests.weighting.batches import batch, direct, made
 
 def built(n_members=1, n_tasks=3, **params):
     layout = numbers(*"abc"[:n_tasks])
-    return ExcessMTL(**params).build(layout, n_members, new_seeds()).double()
+    return ExcessMTL(**{"update_every": 1, **params}).build(layout, n_members, new_seeds()).double()
 
 
 def test_by_hand():

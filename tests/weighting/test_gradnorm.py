@@ -10,7 +10,7 @@ NAMES = ["a", "b", "c"]
 
 def built(n_tasks=3, n_members=1, **params):
     layout = numbers(*NAMES[:n_tasks])
-    return GradNorm(**params).build(layout, n_members, new_seeds()).double()
+    return GradNorm(**{"update_every": 1, **params}).build(layout, n_members, new_seeds()).double()
 
 
 def test_by_hand():
@@ -86,8 +86,8 @@ def test_weights_stay_above_zero_and_keep_their_sum():
     module = built(lr=5.0)
     for one in made(n=30):
         direct(module, one)
-        assert (module.learned > 0).all()
-        torch.testing.assert_close(module.learned.sum(), torch.tensor(3.0, dtype=torch.float64))
+        assert (module.rule.learned > 0).all()
+        torch.testing.assert_close(module.rule.learned.sum(), torch.tensor(3.0, dtype=torch.float64))
 
 
 def test_a_first_loss_of_zero_does_not_count():
@@ -95,7 +95,7 @@ def test_a_first_loss_of_zero_does_not_count():
     gradients = [[1.0, 0.0], [0.0, 1.0]]
     direct(module, batch([0.0, 1.0], gradients))
     direct(module, batch([2.0, 1.0], gradients))
-    assert module.first_losses.tolist() == [[2, 1]]
+    assert module.rule.first_losses.tolist() == [[2, 1]]
 
 
 @pytest.mark.parametrize(
