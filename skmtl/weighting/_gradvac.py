@@ -125,14 +125,16 @@ class _GradVac(WeightingModule):
 
     def _update(self, labelled: np.ndarray, gramian: Tensor) -> None:
         products = gramian.detach().cpu().numpy().astype(np.float64)
-        if not labelled.any() or not np.isfinite(products).all():
-            return  # a fit that diverges says so at the end of the epoch
+        if not labelled.any():
+            return
         targets = self.targets.cpu().numpy().astype(np.float64)
         weights = self.weights.cpu().numpy().astype(np.float64)
         # One draw for all members and all tasks, so that none depends on what another has.
         n_tasks = len(labelled)
         orders = draw_orders(n_tasks, n_tasks - 1, self._generator)
         for of_member, target, weight in zip(products, targets, weights, strict=True):
+            if not np.isfinite(of_member).all():
+                continue  # a member that diverges; the fit says so at the end of the epoch
             # Gradients of zero have no cosines, and no weight could change them.
             active = np.flatnonzero(labelled & (of_member.diagonal() > 0))
             weight[labelled] = 1.0

@@ -80,21 +80,17 @@ class GramianWeights(WeightingModule):
     def _update(self, losses: Tensor, present: Tensor, gramian: Tensor) -> None:
         labelled = present.cpu().numpy()
         products = gramian.detach().cpu().numpy().astype(np.float64)  # (member, task, task)
-        if not np.isfinite(products).all():
-            return  # the fit diverges, and says so at the end of the epoch
         values = losses.cpu().numpy().astype(np.float64)
-        found = np.array(
-            [self._of_member(*pair, labelled) for pair in zip(products, values, strict=True)]
-        )
-        if labelled.all():
-            self.weights.copy_(torch.from_numpy(found))
-        elif labelled.any():
-            known = self.is_known.cpu().numpy()
-            # A task that no update has met yet gets the usual weight.
-            found[:, ~labelled & ~known] = found[:, labelled].mean()
-            changed = torch.as_tensor(labelled | ~known, device=self.weights.device)
-            new = torch.as_tensor(found).to(self.weights)
-            self.weights.copy_(torch.where(changed, new, self.weights))
+        found = self.weights.cpu().numpy().astype(np.float64)
+        changed = labelled | ~self.is_known.cpu().numpy()
+        for of_member, losses_of_member, weights in zip(products, values, found, strict=True):
+            # A member that diverges keeps its weights; the fit says so at the end of the epoch.
+            if labelled.any() and np.isfinite(of_member).all():
+                new = self._of_member(of_member, losses_of_member, labelled)
+                # A task that no update has met yet gets the usual weight.
+                new[~labelled] = new[labelled].mean()
+                weights[changed] = new[changed]
+        self.weights.copy_(torch.from_numpy(found))
         self.is_known |= present
 
     def _of_member(

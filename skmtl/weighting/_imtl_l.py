@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import Seeds, check_number
+from skmtl.layers import Seeds, check_number, check_whole
 from skmtl.weighting._base import Weighting, WeightingModule
 from skmtl.weighting._shares import LOSS_FLOOR
 from skmtl.weighting._task_adam import TaskAdam
@@ -27,6 +27,8 @@ class IMTLL(Weighting):
     lr : float, default=1e-2
         Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
         stands still.
+    update_every : int, default=4
+        Steps between two updates of ``s_t``.
 
     Notes
     -----
@@ -47,13 +49,14 @@ class IMTLL(Weighting):
 
     alias = "imtl_l"
 
-    def __init__(self, lr: float = 1e-2) -> None:
+    def __init__(self, lr: float = 1e-2, update_every: int = 4) -> None:
         self.lr = lr
+        self.update_every = update_every
 
     @classmethod
     def test_params(cls) -> list[dict[str, Any]]:
         """Return parameter sets for the contract tests."""
-        return [{}, {"lr": 0.1}]
+        return [{}, {"lr": 0.1, "update_every": 1}]
 
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module with ``s_t = 0``.
@@ -72,14 +75,20 @@ class IMTLL(Weighting):
         WeightingModule
             Learns ``s_t``.
         """
-        return _IMTLL(n_members, layout.n_tasks, check_number(self.lr, "lr", above=True))
+        lr = check_number(self.lr, "lr", above=True)
+        every = check_whole(self.update_every, "update_every", 1)
+        return _IMTLL(n_members, layout.n_tasks, lr, every)
 
 
 class _IMTLL(WeightingModule):
     log_scale: Tensor
+    weights: Tensor
 
-    def __init__(self, n_members: int, n_tasks: int, lr: float) -> None:
+    def __init__(self, n_members: int, n_tasks: int, lr: float, update_every: int) -> None:
         super().__init__()
+        self.update_every = update_every
+        self._step = 0
+        self.register_buffer("weights", torch.ones(n_members, n_tasks))
         self.register_buffer("log_scale", torch.zeros(n_members, n_tasks))
         self.adam = TaskAdam(n_members, n_tasks, lr)
 
@@ -88,7 +97,9 @@ class _IMTLL(WeightingModule):
         return ((s.exp() * losses - s) * present).sum(1)
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
-        weights = self.log_scale.exp()
-        step = self.adam.step(weights * losses - 1.0, present)
-        self.log_scale.sub_(step).clamp_max_(-math.log(LOSS_FLOOR))
-        return weights * present
+        if self._step % self.update_every == 0:
+            self.weights = torch.where(present, self.log_scale.exp(), self.weights)
+            step = self.adam.step(self.weights * losses - 1.0, present)
+            self.log_scale.sub_(step).clamp_max_(-math.log(LOSS_FLOOR))
+        self._step += 1
+        return self.weights * present

@@ -56,26 +56,25 @@ def solve_fair(gramian: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     # With w = z * start / lengths, z = 1 solves it for orthogonal gradients of any lengths.
     start = lengths ** ((power - 1) / (power + 1))
     scale = np.outer(start, start)
-    found, is_solution = _solve(scale * cosines, power)
+    found, is_solution = _solve(scale * cosines, start**2, power)
     if not is_solution:
         factor = factor_of(cosines)
         cosines = factor.T @ factor + NOISE * np.eye(len(cosines))
-        found, _ = _solve(scale * cosines, power)
+        found, _ = _solve(scale * cosines, start**2, power)
     return start * found / lengths
 
 
-def _solve(matrix: np.ndarray, power: float) -> tuple[np.ndarray, bool]:
-    """Solve ``A z = diag(A) z^-power`` by damped Newton steps, unless gradients oppose each other.
+def _solve(matrix: np.ndarray, sizes: np.ndarray, power: float) -> tuple[np.ndarray, bool]:
+    """Solve ``A z = a z^-power`` by damped Newton steps, unless gradients oppose each other.
 
-    The solution is where ``z^T A z / 2 + sum_t A_tt z_t^(1 - power) / (power - 1)`` is least,
-    which is strictly convex; for a power of 1 the sum is that of ``-A_tt log(z_t)``.
+    The solution is where ``z^T A z / 2 + sum_t a_t z_t^(1 - power) / (power - 1)`` is least,
+    which is strictly convex; for a power of 1 the sum is that of ``-a_t log(z_t)``.
     """
-    diagonal = np.diagonal(matrix).copy()
-    total = max(matrix.sum(), NOISE * diagonal.sum())
-    z = np.full(len(matrix), (diagonal.sum() / total) ** (1 / (1 + power)))  # the least on the ray
-    value = _objective(matrix, diagonal, z, power)
+    total = max(matrix.sum(), NOISE * sizes.sum())
+    z = np.full(len(matrix), (sizes.sum() / total) ** (1 / (1 + power)))  # the least on the ray
+    value = _objective(matrix, sizes, z, power)
     for _ in range(MAX_STEPS):
-        slope = diagonal * z**-power
+        slope = sizes * z**-power
         residual = slope - matrix @ z
         try:
             change = np.linalg.solve(matrix + np.diag(power * slope / z), residual)
@@ -86,19 +85,19 @@ def _solve(matrix: np.ndarray, power: float) -> tuple[np.ndarray, bool]:
         share = min(1.0, 0.9 / max((-change / z).max(), 0.9))  # z stays above 0
         old = value
         while True:
-            value = _objective(matrix, diagonal, z + share * change, power)
+            value = _objective(matrix, sizes, z + share * change, power)
             if value <= old - share * gain or size < SMALL_CHANGE or share < SMALL_CHANGE:
                 break
             share /= 2
         z = z + share * change
         # Long vectors with a short sum: what is left of them is rounding.
-        if z @ matrix @ z < NOISE * (diagonal @ z**2):
+        if z @ matrix @ z < NOISE * (sizes @ z**2):
             return z, False
         if size < LAST_CHANGE:
             break
     return z, True
 
 
-def _objective(matrix: np.ndarray, diagonal: np.ndarray, z: np.ndarray, power: float) -> float:
+def _objective(matrix: np.ndarray, sizes: np.ndarray, z: np.ndarray, power: float) -> float:
     terms = -np.log(z) if power == 1 else z ** (1 - power) / (power - 1)
-    return float(z @ matrix @ z / 2 + diagonal @ terms)
+    return float(z @ matrix @ z / 2 + sizes @ terms)

@@ -46,5 +46,4 @@ def task_shares(scores: Tensor, present: Tensor) -> Tensor:
     Tensor of shape (member, task)
         1 for equal scores; 0 for the other tasks.
     """
-    counted = present.to(scores.dtype)
-    return softmax_of_present(scores, present) * (counted * counted.sum())
+    return softmax_of_present(scores, present) * present.sum()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import Seeds, check_flag, check_number
+from skmtl.layers import Seeds, check_flag, check_number, check_whole
 from skmtl.weighting._base import Weighting, WeightingModule
 from skmtl.weighting._shares import LOSS_FLOOR
 from skmtl.weighting._task_adam import TaskAdam
@@ -30,6 +30,8 @@ class Uncertainty(Weighting):
     lr : float, default=1e-2
         Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
         stands still.
+    update_every : int, default=4
+        Steps between two updates of ``s_t``.
 
     Notes
     -----
@@ -53,14 +55,15 @@ class Uncertainty(Weighting):
 
     alias = "uncertainty"
 
-    def __init__(self, positive: bool = False, lr: float = 1e-2) -> None:
+    def __init__(self, positive: bool = False, lr: float = 1e-2, update_every: int = 4) -> None:
         self.positive = positive
         self.lr = lr
+        self.update_every = update_every
 
     @classmethod
     def test_params(cls) -> list[dict[str, Any]]:
         """Return parameter sets for the contract tests."""
-        return [{}, {"positive": True}]
+        return [{}, {"positive": True, "update_every": 1}]
 
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module with ``s_t = 0``.
@@ -82,22 +85,23 @@ class Uncertainty(Weighting):
         factors = [
             group.head.likelihood_factor for group in layout.groups for _ in range(group.n_tasks)
         ]
-        lr = check_number(self.lr, "lr", above=True)
-        return _Uncertainty(
-            torch.tensor(factors), n_members, lr, check_flag(self.positive, "positive")
-        )
+        return _Uncertainty(self, torch.tensor(factors), n_members)
 
 
 class _Uncertainty(WeightingModule):
     factors: Tensor
     log_variance: Tensor
+    weights: Tensor
 
-    def __init__(self, factors: Tensor, n_members: int, lr: float, positive: bool) -> None:
+    def __init__(self, method: Uncertainty, factors: Tensor, n_members: int) -> None:
         super().__init__()
-        self.positive = positive
+        self.positive = check_flag(method.positive, "positive")
+        self.update_every = check_whole(method.update_every, "update_every", 1)
+        self._step = 0
         self.register_buffer("factors", factors)
         self.register_buffer("log_variance", torch.zeros(n_members, len(factors)))
-        self.adam = TaskAdam(n_members, len(factors), lr)
+        self.register_buffer("weights", factors.repeat(n_members, 1))
+        self.adam = TaskAdam(n_members, len(factors), check_number(method.lr, "lr", above=True))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         s = self.log_variance
@@ -105,9 +109,11 @@ class _Uncertainty(WeightingModule):
         return ((self.factors * (-s).exp() * losses + noise) * present).sum(1)
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
-        s = self.log_variance
-        weights = self.factors * (-s).exp()
-        slope = s.sigmoid() if self.positive else 0.5
-        step = self.adam.step(slope - weights * losses, present)
-        self.log_variance.sub_(step).clamp_min_(math.log(LOSS_FLOOR))
-        return weights * present
+        if self._step % self.update_every == 0:
+            s = self.log_variance
+            self.weights = torch.where(present, self.factors * (-s).exp(), self.weights)
+            slope = s.sigmoid() if self.positive else 0.5
+            step = self.adam.step(slope - self.weights * losses, present)
+            self.log_variance.sub_(step).clamp_min_(math.log(LOSS_FLOOR))
+        self._step += 1
+        return self.weights * present

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from skmtl.weighting import CAGrad
+from skmtl.weighting import CAGrad, _cagrad
 from skmtl.weighting._cagrad import cagrad_weights
 from skmtl.weighting._mgda import mgda_weights
+from skmtl.weighting._min_norm import shortest_in_hull
 from tests.oracle import layout_of, new_seeds
 from tests.weighting.jacobians import (
     N_TASKS,
@@ -15,8 +16,9 @@ from tests.weighting.jacobians import (
     opposing,
     weights_of,
 )
+from tests.weighting.torchjd_weights import each_of_torchjd
 
-RADII = (0.05, 0.4, 0.9)
+RADII = (0.1, 0.4, 0.9, 2.0)
 each_radius = pytest.mark.parametrize("c", RADII)
 
 
@@ -51,8 +53,14 @@ def test_the_step_is_optimal(rows, c):
     assert gap(rows, cagrad_weights(rows @ rows.T, c, "none"), c) < 1e-8
 
 
+@each_of_torchjd("cagrad")
+def test_torchjd(rows, expected):
+    found = cagrad_weights(rows @ rows.T, 0.4, "none")
+    assert_same_step(found @ rows, len(rows) * expected @ rows)
+
+
 @pytest.mark.parametrize("n_tasks", [4, 16, 50])
-@each_radius
+@pytest.mark.parametrize("c", [0.1, 0.4, 0.9])
 def test_the_step_is_optimal_where_gradients_oppose_each_other(n_tasks, c):
     rows = opposing(n_tasks)
     assert gap(rows, cagrad_weights(rows @ rows.T, c, "none"), c) < 1e-8
@@ -80,19 +88,20 @@ def test_a_general_optimiser_finds_nothing_better(rows, c):
     assert value(mixture / mixture.sum()) <= best + 1e-8
 
 
-def test_gradients_of_unequal_lengths_where_a_general_optimiser_stops_early():
+@pytest.mark.parametrize("n_tasks", [16, 50])
+def test_gradients_of_unequal_lengths_where_a_general_optimiser_stops_early(n_tasks):
     """Without a division by the length of the mean gradient, as in other packages."""
-    for n_tasks in (16, 50):
-        rows = conflicting(n_tasks) * np.geomspace(1e-3, 1e-1, n_tasks)[:, None]
-        gramian = rows @ rows.T
-        value = objective(gramian / gramian.mean(), 0.4)
-        total = {"type": "eq", "fun": lambda w: w.sum() - 1}
-        start = np.full(n_tasks, 1 / n_tasks)
-        raw = objective(gramian, 0.4)
-        early = minimize(raw, start, bounds=[(0, 1)] * n_tasks, constraints=total).x
-        mixture = cagrad_weights(gramian, 0.4, "none") - 1
-        assert value(mixture / mixture.sum()) < value(early.clip(0) / early.clip(0).sum())
-        assert gap(rows, mixture + 1, 0.4) < 1e-8
+    rows = conflicting(n_tasks) * np.geomspace(1e-3, 1e-1, n_tasks)[:, None]
+    total = {"type": "eq", "fun": lambda w: w.sum() - 1}
+    start, bounds = np.full(n_tasks, 1 / n_tasks), [(0, 1)] * n_tasks
+    early = minimize(objective(rows @ rows.T, 0.4), start, bounds=bounds, constraints=total).x
+    mean, mixed = rows.mean(0), early @ rows
+    other = mean + 0.4 * np.linalg.norm(mean) / np.linalg.norm(mixed) * mixed
+
+    weights = cagrad_weights(rows @ rows.T, 0.4, "none")
+    step = weights @ rows
+    assert gap(rows, weights, 0.4) < 1e-8
+    assert other @ step / np.linalg.norm(other) / np.linalg.norm(step) < 0.95
 
 
 @each(kinds=["random", "conflicting"])
@@ -131,6 +140,22 @@ def test_a_ball_that_holds_a_harmless_step(n_tasks):
     rows = opposing(n_tasks)
     step = cagrad_weights(rows @ rows.T, 2.0) @ rows
     assert (rows @ step >= -1e-5 * np.linalg.norm(rows, axis=1)).all()
+
+
+@pytest.mark.parametrize("n_tasks", N_TASKS)
+@pytest.mark.parametrize(("kind", "c"), [(conflicting, 0.4), (ill_scaled, 0.4), (opposing, 2.0)])
+def test_few_hulls_lead_to_the_step(n_tasks, kind, c, monkeypatch):
+    """A search without the quadratic equation takes about fifty."""
+    solved = []
+
+    def counting(vectors):
+        solved.append(vectors)
+        return shortest_in_hull(vectors)
+
+    monkeypatch.setattr(_cagrad, "shortest_in_hull", counting)
+    rows = kind(n_tasks)
+    cagrad_weights(rows @ rows.T, c)
+    assert 1 <= len(solved) <= 12
 
 
 def test_the_scale_of_all_gradients_does_not_matter():

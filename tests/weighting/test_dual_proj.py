@@ -7,6 +7,7 @@ from skmtl.weighting import DualProj
 from skmtl.weighting._dual_proj import dual_proj_weights
 from tests.oracle import layout_of, new_seeds
 from tests.weighting.jacobians import Bounded, assert_same_step, each, torchjd_step, weights_of
+from tests.weighting.torchjd_weights import each_of_torchjd
 
 
 def test_by_hand():
@@ -35,9 +36,15 @@ def test_the_closest_harmless_step(rows):
 
 
 @each(kinds=["random", "conflicting", "degenerate", "duplicates"])
-def test_torchjd(rows):
+def test_torchjd_with_scipys_least_squares(rows):
     expected = torchjd_step(TorchJDDualProj(projector=Bounded()), rows) * len(rows)
     assert_same_step(dual_proj_weights(rows @ rows.T, 1e-10) @ rows, expected)
+
+
+@each_of_torchjd("dual_proj")
+def test_torchjd_with_quadprog(rows, expected):
+    found = dual_proj_weights(rows @ rows.T, 1e-14)
+    assert_same_step(found @ rows, len(rows) * expected @ rows)
 
 
 @each()

@@ -87,7 +87,9 @@ def test_weights_stay_above_zero_and_keep_their_sum():
     for one in made(n=30):
         direct(module, one)
         assert (module.rule.learned > 0).all()
-        torch.testing.assert_close(module.rule.learned.sum(), torch.tensor(3.0, dtype=torch.float64))
+        torch.testing.assert_close(
+            module.rule.learned.sum(), torch.tensor(3.0, dtype=torch.float64)
+        )
 
 
 def test_a_first_loss_of_zero_does_not_count():

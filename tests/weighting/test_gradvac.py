@@ -94,6 +94,18 @@ def test_members_have_targets_of_their_own():
     assert not torch.equal(module.targets[0], module.targets[1])
 
 
+def test_a_member_that_diverges_leaves_the_others_alone():
+    modules = [built(3, n_members=2, update_every=1) for _ in range(2)]
+    for module in modules:
+        step(module, np.stack([random(3), conflicting(3)]))
+    first, before = np.full((3, random(3).shape[1]), np.nan), modules[1].targets[0].clone()
+    expected = step(modules[0], np.stack([random(3), random(3, 1)]))
+    found = step(modules[1], np.stack([first, random(3, 1)]))
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert torch.equal(modules[1].targets[0], before)
+    assert np.isfinite(found).all()
+
+
 def test_equal_gradients_ask_for_no_multiple_of_each_other():
     module = built(2, beta=1.0, update_every=1)
     row = random(1)

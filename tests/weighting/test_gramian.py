@@ -70,6 +70,25 @@ def test_gradients_that_are_no_numbers_change_nothing():
     assert step(module, [[float("nan"), 1, 3]]) == [[1, 2, 3]]
 
 
+def test_a_member_that_diverges_keeps_its_weights_and_the_others_move_on():
+    module = built(n_members=2)
+    step(module, [[1, 2, 3], [4, 5, 6]])
+    assert step(module, [[1, float("nan"), 3], [7, 8, 9]]) == [[1, 2, 3], [7, 8, 9]]
+
+
+def test_the_usual_weight_of_a_new_task_is_that_of_its_own_member():
+    module = built(n_members=2)
+    step(module, [[2, 4, 6], [20, 40, 60]], absent=[1])
+    assert module.weights.tolist() == [[2, 4, 6], [20, 40, 60]]
+
+
+def test_a_batch_without_labels_changes_nothing():
+    module = built()
+    step(module, [[1, 2, 3]])
+    assert step(module, [[4, 5, 6]], absent=[0, 1, 2]) == [[0, 0, 0]]
+    assert module.weights.tolist() == [[1, 2, 3]]
+
+
 def test_losses_are_combined_with_the_last_weights():
     module = built()
     step(module, [[1, 2, 3]])

@@ -10,7 +10,7 @@ from tests.weighting.losses import built, doubles, here
 
 
 def test_by_hand():
-    module = built(IMTLL(lr=0.1), n_tasks=2)
+    module = built(IMTLL(update_every=1, lr=0.1), n_tasks=2)
     losses, both = doubles([4.0, 0.5]), here(1, 1)
     assert module(losses, both).tolist() == [4.5]
     assert module.scales(losses, both).tolist() == [[1, 1]]
@@ -21,7 +21,7 @@ def test_by_hand():
 
 
 def test_weights_become_the_inverse_of_constant_losses():
-    module = built(IMTLL(lr=0.05))
+    module = built(IMTLL(update_every=1, lr=0.05))
     losses = doubles([0.1, 1.0, 5.0])
     for _ in range(2000):
         weights = module.scales(losses, here(1, 1, 1))
@@ -29,7 +29,7 @@ def test_weights_become_the_inverse_of_constant_losses():
 
 
 def test_each_task_is_learned_as_by_torchjd_from_the_batches_in_which_it_is_present():
-    module = built(IMTLL(lr=0.03), n_members=2)
+    module = built(IMTLL(update_every=1, lr=0.03), n_members=2)
     theirs = {(m, t): scalarization.IMTLL(1).double() for m in range(2) for t in range(3)}
     optimizers = {k: torch.optim.Adam(s.parameters(), lr=0.03) for k, s in theirs.items()}
     for losses, present, _ in made(60, n_members=2):
@@ -48,7 +48,7 @@ def test_each_task_is_learned_as_by_torchjd_from_the_batches_in_which_it_is_pres
 
 
 def test_for_regressions_it_is_twice_uncertainty():
-    module, uncertainty = built(IMTLL()), built(Uncertainty())
+    module, uncertainty = built(IMTLL(update_every=1)), built(Uncertainty(update_every=1))
     for losses, present, _ in made(30):
         torch.testing.assert_close(module(losses, present), 2 * uncertainty(losses, present))
         weights = module.scales(losses, present)
@@ -57,7 +57,7 @@ def test_for_regressions_it_is_twice_uncertainty():
 
 
 def test_a_loss_that_stays_zero():
-    module = built(IMTLL(lr=0.5)).float()
+    module = built(IMTLL(update_every=1, lr=0.5)).float()
     for _ in range(300):  # without a bound, exp(150) would be infinite
         weights = module.scales(torch.tensor([[0.0, 1.0, 1.0]]), here(1, 1, 1))
     assert weights[0, 0].item() == pytest.approx(1e8, rel=1e-3)
@@ -66,4 +66,4 @@ def test_a_loss_that_stays_zero():
 
 def test_a_wrong_learning_rate():
     with pytest.raises(ValueError, match=r"`lr` must be a finite number above 0\. Found `lr = -1`"):
-        built(IMTLL(lr=-1))
+        built(IMTLL(update_every=1, lr=-1))

@@ -10,7 +10,11 @@ GRADIENTS = [[2.0, 0.0], [0.0, 4.0], [0.5, 0.0]]
 
 def built(main="a", n_members=1, **params):
     layout = numbers("a", "b", "c")
-    return MetaBalance(main, **{"update_every": 1, **params}).build(layout, n_members, new_seeds()).double()
+    return (
+        MetaBalance(main, **{"update_every": 1, **params})
+        .build(layout, n_members, new_seeds())
+        .double()
+    )
 
 
 def test_by_hand():

@@ -12,6 +12,7 @@ from tests.weighting.jacobians import (
     opposing,
     weights_of,
 )
+from tests.weighting.torchjd_weights import each_of_torchjd
 
 
 def shares(rows, weights):
@@ -42,6 +43,11 @@ def test_one_task_is_clipped(length, expected):
 def test_all_tasks_have_the_same_share(rows):
     found = shares(rows, nash_weights(rows @ rows.T))
     np.testing.assert_allclose(found, found.mean(), rtol=1e-8)
+
+
+@each_of_torchjd("nash_mtl")
+def test_torchjd(rows, expected):
+    assert_same_step(nash_weights(rows @ rows.T) @ rows, expected @ rows, any_length=True)
 
 
 @each()

@@ -45,3 +45,13 @@ def test_opposing_gradients_and_ones_that_almost_oppose(alpha):
         assert np.linalg.norm(weights @ rows) < 0.1
     near = np.array([[1.0, -1 - 1e-7], [-1 - 1e-7, 1.0]])  # no Gramian, by rounding
     assert np.isfinite(solve_fair(near, alpha)).all()
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_what_is_solved_where_gradients_oppose_each_other(alpha):
+    """A millionth of its squared length is added to that of each gradient."""
+    rows = np.vstack([opposing(4), random(3)[:, :5]])
+    gramian = rows @ rows.T / typical_length(rows @ rows.T) ** 2
+    regular = gramian + 1e-6 * np.diag(np.diagonal(gramian))
+    weights = solve_fair(gramian, alpha)
+    np.testing.assert_allclose((regular @ weights) * weights ** (1 / alpha), 1.0, rtol=1e-8)

@@ -15,7 +15,7 @@ LAYOUT = Layout.of([HeadSpec("number", "regression", 1, 0), HeadSpec("label", "b
 
 def test_by_hand():
     """Squared errors have the factor 1/2, cross-entropies 1; s starts at 0."""
-    module = Uncertainty(lr=0.1).build(LAYOUT, 1, new_seeds()).double()
+    module = Uncertainty(update_every=1, lr=0.1).build(LAYOUT, 1, new_seeds()).double()
     losses, both = doubles([4.0, 3.0]), here(1, 1)
     assert module(losses, both).tolist() == [0.5 * 4 + 3]
     assert module.scales(losses, both).tolist() == [[0.5, 1.0]]
@@ -26,12 +26,12 @@ def test_by_hand():
 
 
 def test_the_positive_form_by_hand():
-    module = Uncertainty(positive=True).build(LAYOUT, 1, new_seeds()).double()
+    module = Uncertainty(update_every=1, positive=True).build(LAYOUT, 1, new_seeds()).double()
     assert module(doubles([4.0, 3.0]), here(1, 1)).item() == pytest.approx(5 + 2 * math.log(2))
 
 
 def test_weights_become_the_inverse_of_constant_losses():
-    module = built(Uncertainty(lr=0.05))
+    module = built(Uncertainty(update_every=1, lr=0.05))
     losses = doubles([0.1, 1.0, 5.0])
     for _ in range(2000):
         weights = module.scales(losses, here(1, 1, 1))
@@ -41,7 +41,11 @@ def test_weights_become_the_inverse_of_constant_losses():
 @pytest.mark.parametrize("positive", [False, True])
 def test_the_step_is_adams_on_the_objective(positive):
     """Each task has s and an Adam of its own; batches without a label of it do not exist."""
-    module = Uncertainty(positive=positive, lr=0.03).build(LAYOUT, 1, new_seeds()).double()
+    module = (
+        Uncertainty(update_every=1, positive=positive, lr=0.03)
+        .build(LAYOUT, 1, new_seeds())
+        .double()
+    )
     names = list(LAYOUT.names)
     factor = [0.5 if name == "number" else 1.0 for name in names]
     s = [torch.zeros((), dtype=torch.float64, requires_grad=True) for _ in names]
@@ -62,7 +66,7 @@ def test_the_step_is_adams_on_the_objective(positive):
 
 
 def test_for_regressions_it_is_uw_of_torchjd():
-    module, theirs = built(Uncertainty(lr=0.03)), scalarization.UW(3).double()
+    module, theirs = built(Uncertainty(update_every=1, lr=0.03)), scalarization.UW(3).double()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=0.03)
     for losses, present, _ in made(40, missing=0.0):
         leaf = losses[0].clone().requires_grad_()
@@ -76,7 +80,7 @@ def test_for_regressions_it_is_uw_of_torchjd():
 
 @pytest.mark.parametrize("positive", [False, True])
 def test_a_loss_that_stays_zero(positive):
-    module = built(Uncertainty(positive=positive, lr=0.5)).float()
+    module = built(Uncertainty(update_every=1, positive=positive, lr=0.5)).float()
     for _ in range(300):  # without a bound, exp(150) would be infinite
         weights = module.scales(torch.tensor([[0.0, 1.0, 1.0]]), here(1, 1, 1))
     assert weights[0, 0] <= 1e8
@@ -92,4 +96,12 @@ def test_a_loss_that_stays_zero(positive):
 )
 def test_wrong_parameters(params, match):
     with pytest.raises(ValueError, match=match):
-        built(Uncertainty(**params))
+        built(Uncertainty(update_every=1, **params))
+
+
+def test_weights_are_kept_between_updates():
+    module = built(Uncertainty(update_every=3))
+    found = [module.scales(losses, here(1, 1, 1)) for losses, _, _ in made(7, missing=0.0)]
+    for first in (0, 3):
+        assert torch.equal(found[first], found[first + 2])
+        assert not torch.equal(found[first], found[first + 3])

@@ -6,6 +6,7 @@ from skmtl.weighting import UPGrad
 from skmtl.weighting._upgrad import upgrad_weights
 from tests.oracle import layout_of, new_seeds
 from tests.weighting.jacobians import Bounded, assert_same_step, each, torchjd_step, weights_of
+from tests.weighting.torchjd_weights import each_of_torchjd
 
 
 def test_by_hand():
@@ -21,10 +22,16 @@ def test_equal_orthogonal_gradients():
 
 
 @each(kinds=["random", "conflicting", "degenerate", "duplicates"], n_tasks=[2, 4, 16])
-def test_torchjd(rows):
+def test_torchjd_with_scipys_least_squares(rows):
     found = upgrad_weights(rows @ rows.T, 1e-10) @ rows
     expected = torchjd_step(TorchJDUPGrad(projector=Bounded()), rows) * len(rows)
     assert_same_step(found, expected)
+
+
+@each_of_torchjd("upgrad")
+def test_torchjd_with_quadprog(rows, expected):
+    found = upgrad_weights(rows @ rows.T, 1e-14)
+    assert_same_step(found @ rows, len(rows) * expected @ rows)
 
 
 @each()
