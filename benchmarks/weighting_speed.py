@@ -75,7 +75,7 @@ class Plan:
     n_rows: int = 20_000
 
 
-FULL = Plan((2, 10, 50), rounds=7)
+FULL = Plan((2, 10, 50), rounds=5)
 QUICK = Plan((2, 10), rounds=3, n_rows=5_000)
 
 
