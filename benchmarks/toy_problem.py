@@ -53,7 +53,7 @@ HEIGHTS = (-9.0, -8.0)
 LAYOUT = Layout.of([HeadSpec(name, "regression", 1, 0) for name in ("first", "second")])
 PRESENT = torch.ones(2, dtype=torch.bool)
 #: Distance from the front at which a method has arrived.
-NEAR = 0.1
+NEAR = 0.2
 
 METHODS: dict[str, Weighting] = {
     "equal weights": Equal(),

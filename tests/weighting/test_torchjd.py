@@ -321,7 +321,7 @@ def with_gaps(Y):
         scalarization.Random(),
         scalarization.STCH(mu=1.0),
     ],
-    ids=str,
+    ids=lambda w: str(getattr(w, "weighting", w)).split("(")[0],
 )
 def test_fits_with_missing_labels(weighting, table):
     X, Y = table[0], with_gaps(table[1])
