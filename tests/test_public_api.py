@@ -96,6 +96,7 @@ PUBLIC = {
         "EarlyStopping",
         "EpochHook",
         "FusedAdamW",
+        "LEAST_NULL",
         "Network",
         "NetworkSpec",
         "Objective",

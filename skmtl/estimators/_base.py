@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
-from skmtl.estimators._history import history_frame, weights_frame
+from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._parameters import (
     built_from,
     check_kinds,
@@ -32,7 +32,9 @@ from skmtl.tasks import TargetEncoder, Targets, TargetScaler, Task, TaskOutput
 from skmtl.training import DivergedError
 
 
-class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, BaseEstimator):
+class BaseMultiTaskNet(
+    CallbackSupportMixin, ParametersMixin, HistoryMixin, MultiOutputMixin, BaseEstimator
+):
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
     _default_kind: str | None = None
@@ -231,10 +233,11 @@ class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, 
         """Learn the scales of targets, and which tasks have a label to be trained on."""
         scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
         if not is_first:
-            # Scales stay, but for tasks that had no label to scale by so far.
+            # Scales stay, but for tasks that had no label, or no spread, to scale by so far.
             labelled = self._encoder.labelled_
             new = [not labelled[task.name] for task in self.tasks_ for _ in task.columns]
-            scaler = self._scaler.with_columns(scaler, np.array(new))
+            varies = self._scaler.is_constant_ & ~scaler.is_constant_
+            scaler = self._scaler.with_columns(scaler, np.array(new) | varies)
         self._scaler = scaler
         self._encoder = self._encoder.with_labels(train.targets.mask, is_first=is_first)
 
@@ -363,16 +366,6 @@ class BaseMultiTaskNet(CallbackSupportMixin, ParametersMixin, MultiOutputMixin, 
         """
         check_is_fitted(self, "net_")
         return view_of(self, task)
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``."""
-        return history_frame(self)
-
-    @property
-    def task_weights_(self) -> pd.DataFrame:
-        """Weights ``a_t`` by epoch, means over the labels; NaN for a task without any."""
-        return weights_frame(self)
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         """Return what belongs to class tasks by name, or the one thing for a 1-D target."""

@@ -8,56 +8,41 @@ import numpy as np
 import pandas as pd
 
 
-def history_frame(estimator: Any) -> pd.DataFrame:
-    """Return the records of all epochs.
+class HistoryMixin:
+    """Records of the epochs of the last fit; there once the estimator is fitted."""
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
+    net_: Any
+    tasks_: Any
 
-    Returns
-    -------
-    DataFrame
-        A row per epoch, without skorch's own notes: batches, and which epoch was the best so
-        far.
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``.
 
-    Raises
-    ------
-    AttributeError
-        If the estimator is not fitted, as for attributes that a fit sets.
-    """
-    if not hasattr(estimator, "net_"):
-        raise AttributeError(f"This {type(estimator).__name__} is not fitted yet.")
-    rows = [
-        {k: v for k, v in row.items() if not isinstance(v, list | bool)}
-        for row in estimator.net_.history
-    ]
-    return pd.DataFrame(rows).set_index("epoch")
+        In units of the loss of the best constant (`null_losses_`), unless ``normalize_losses``
+        is off.  ``train_loss`` is their sum by the fixed weights, or by weights of 1 where
+        `loss_weights` is a method that changes them.
+        """
+        if not hasattr(self, "net_"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
+        # Without skorch's own notes: batches, and which epoch was the best so far.
+        rows = [
+            {k: v for k, v in row.items() if not isinstance(v, list | bool)}
+            for row in self.net_.history
+        ]
+        return pd.DataFrame(rows).set_index("epoch")
 
+    @property
+    def task_weights_(self) -> pd.DataFrame:
+        """Weights ``a_t`` by epoch, means over the labels.
 
-def weights_frame(estimator: Any) -> pd.DataFrame:
-    """Return the weights of the tasks by epoch.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-
-    Returns
-    -------
-    DataFrame of shape (n_epochs, n_tasks)
-        NaN for a task that had no label in the epoch.
-
-    Raises
-    ------
-    AttributeError
-        If the estimator is not fitted.
-    """
-    history = history_frame(estimator)
-    objective = estimator.net_.criterion_
-    columns = {t.name: history.get(f"weight_{t.name}", np.nan) for t in estimator.tasks_}
-    if objective.weighting.is_constant:
-        constant = objective.weighting.weights[0].tolist()
-        columns.update(zip(objective.layout.names, constant, strict=True))
-    return pd.DataFrame(columns, index=history.index)
+        NaN for a task without a label in the epoch, unless weights are constant.  Most methods
+        keep their sum at the number of tasks; those of ``"uncertainty"`` and ``"imtl_l"`` grow as
+        losses fall.
+        """
+        history = self.history_
+        objective = self.net_.criterion_
+        columns = {task.name: history.get(f"weight_{task.name}", np.nan) for task in self.tasks_}
+        if objective.weighting.is_constant:
+            constant = objective.weighting.weights[0].tolist()
+            columns.update(zip(objective.layout.names, constant, strict=True))
+        return pd.DataFrame(columns, index=history.index)

@@ -20,6 +20,7 @@ from skmtl.layers import Inputs, Seeds
 from skmtl.sharing import Sharing
 from skmtl.tasks import Task
 from skmtl.training import (
+    LEAST_NULL,
     DivergedError,
     EarlyStopping,
     EpochHook,
@@ -144,16 +145,21 @@ def _null_losses(
     """Return the loss of the best constant on the training rows, by task.
 
     What the first fit measured stays for `partial_fit` and warm starts; a task whose labels
-    come later is measured then.
+    come later, or were all alike so far, is measured then.
     """
+    by_name = {}
     measured = dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
-    by_name = {task.name: known.get(task.name, measured[task.name]) for task in tasks}
+    for name in (task.name for task in tasks):
+        loss = measured[name]
+        stays = name in known and (known[name] > LEAST_NULL or np.isnan(loss))
+        by_name[name] = known[name] if stays else loss
     return {name: loss for name, loss in by_name.items() if not np.isnan(loss)}
 
 
 def _normalized(data: TaskData, null: dict[str, float]) -> TaskData:
-    """Scale the losses; one that a constant brings to 0 stays as it is."""
-    losses = [null.get(name, 1.0) or 1.0 for name in data.layout.names]
+    """Scale the losses; one that a constant brings to about 0 stays as it is."""
+    losses = [null.get(name, 1.0) for name in data.layout.names]
+    losses = [loss if loss > LEAST_NULL else 1.0 for loss in losses]
     return replace(data, scale=1.0 / data.scale.new_tensor(losses))
 
 

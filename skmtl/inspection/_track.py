@@ -153,7 +153,8 @@ class TrackGradients(EpochHook):
 
 def _summary(gramian: Tensor, present: Tensor) -> Tensor:
     """Return norms, presence, conflict rate and mean cosine as one vector; NaN: no pair."""
-    norms = gramian.diagonal(dim1=1, dim2=2).sqrt()  # (member, task)
+    # By rounding, a square may come out below 0.
+    norms = gramian.diagonal(dim1=1, dim2=2).clamp_min(0.0).sqrt()  # (member, task)
     pairs = (present.unsqueeze(0) & present.unsqueeze(1)).triu(1)
     n_pairs = pairs.sum() * len(gramian)
     conflicts = ((gramian < 0) & pairs).sum() / n_pairs

@@ -19,6 +19,8 @@ class TargetScaler:
         Weighted mean over labelled cells, in the units of y; 0 for class columns.
     scale_ : ndarray of shape (n_columns,)
         Weighted standard deviation over labelled cells, in the units of y; 1 for class columns.
+    is_constant_ : ndarray of shape (n_columns,), bool
+        Which regression columns have no spread, or no label.
     """
 
     def fit(self, targets: Targets, weights: np.ndarray, tasks: tuple[Task, ...]) -> TargetScaler:
@@ -45,6 +47,7 @@ class TargetScaler:
         variance = (share * (targets.values - mean) ** 2).sum(axis=0)
         # Below the rounding error of the mean, a spread is no spread.
         constant = np.sqrt(variance) <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+        self.is_constant_ = is_number & constant
         self.mean_ = np.where(is_number, mean, 0.0)
         self.scale_ = np.where(is_number & ~constant, np.sqrt(variance), 1.0)
         return self
@@ -67,6 +70,7 @@ class TargetScaler:
         scaler = TargetScaler()
         scaler.mean_ = np.where(columns, other.mean_, self.mean_)
         scaler.scale_ = np.where(columns, other.scale_, self.scale_)
+        scaler.is_constant_ = np.where(columns, other.is_constant_, self.is_constant_)
         return scaler
 
     def transform(self, values: np.ndarray) -> np.ndarray:

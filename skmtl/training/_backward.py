@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from skmtl.training._batches import BatchTargets
@@ -96,23 +95,14 @@ class RepresentationBackward:
         losses, by_z = objective.mean_losses_and_gradients(z.detach(), targets, network)
         gradients = representation_gradients(z, leaf, by_z, network)
         weighed = objective.weigh(losses, targets.present, gradients)
-        shared = self._direction(weighed.vector, weighed.shared, gradients, by_z)
+        shared = weighed.vector
+        if shared is None:
+            shared = gradients.combined(weighed.shared)
         if self._heads:
             z.backward(objective.scaled(by_z, weighed.own), inputs=self._heads)
         h.backward(shared.view_as(h))
         objective.backward_omega(network)
         return StepResult(losses, weighed.shared, z.detach())
-
-    def _direction(
-        self, vector: Tensor | None, weights: Tensor, gradients: object, by_z: Tensor
-    ) -> Tensor:
-        """Return the direction by the representation."""
-        if vector is not None:
-            return vector
-        if isinstance(gradients, ComputedGradients):
-            return (weights.unsqueeze(1) @ gradients.jacobian).squeeze(1)
-        by_z = self.objective.scaled(by_z, weights)
-        return torch.bmm(by_z.mT, self.network.heads.output.weight.detach().mT)
 
 
 class ParameterBackward:
@@ -145,8 +135,7 @@ class ParameterBackward:
         if weighed.vector is not None:
             add_gradients(shared, weighed.vector)
         elif gradients.is_computed:
-            by_task = weighed.shared.unsqueeze(1) @ gradients.jacobian
-            add_gradients(shared, by_task.squeeze(1))
+            add_gradients(shared, gradients.combined(weighed.shared))
         else:  # the weights are those of an earlier step
             z.backward(objective.scaled(by_z, weighed.shared), inputs=shared)
         objective.backward_omega(network)

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from skmtl.training._batches import TaskData
 
+#: Loss of the best constant below which a task has nothing to explain: a single class, whose
+#: probability is kept a little away from 1, or a constant number.
+LEAST_NULL = 1e-4
+
 
 class ValidationScore(Callback):
     """Records ``valid_score``: mean over tasks of ``1 - loss / loss of the best constant``.
@@ -35,7 +39,8 @@ class ValidationScore(Callback):
 
     def __init__(self, train: TaskData, valid: TaskData, weights: np.ndarray) -> None:
         null = null_losses(train).cpu().numpy()
-        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > 0)
+        scale = train.scale.cpu().numpy()
+        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > LEAST_NULL * scale)
         self.weights = np.where(judged, weights, 0.0)
         self.null = np.where(self.weights > 0, null, 1.0)
 

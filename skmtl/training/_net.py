@@ -304,10 +304,13 @@ class _EpochSums:
             return _Epoch({}, {}, float("nan"))
         present, counts = self._counts > 0, self._counts.clamp_min(1)
         means = self._sums / counts  # (member, task)
+        weighting = objective.weighting
         with torch.no_grad():
-            total = objective.weighting(means, present).mean()
+            # Weights that change would make epochs incomparable: then the plain sum.
+            sums = weighting(means, present) if weighting.is_constant else means.sum(1)
+            total = sums.mean()
             if training:
-                objective.weighting.end_epoch(means, present)
+                weighting.end_epoch(means, present)
         weights = means[:0] if self._weights is None else self._weights / counts
         # One transfer of everything.
         parts = (means.mean(0), self._counts, weights.mean(0) if len(weights) else weights[0:0])

@@ -66,6 +66,23 @@ class LinearHeadGradients(TaskGradients):
         by_both = products.new_zeros(len(products), self._n_tasks, self._n_tasks)
         return by_both.index_add_(2, self._task_of_row, by_task)
 
+    def combined(self, weights: Tensor) -> Tensor:
+        """Return the weighted sum of the gradients, without the gradients.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (member, task)
+            Weights.
+
+        Returns
+        -------
+        Tensor of shape (member and submodel, sample, feature)
+            The sum.
+        """
+        by_row = weights.index_select(1, self._task_of_row).unsqueeze(-1)
+        by_row = by_row.repeat_interleave(self._n_submodels, dim=0)
+        return torch.bmm((self._gradients * by_row).mT, self._weight.mT)
+
     @cached_property
     def jacobian(self) -> Tensor:
         """The gradients, shape (member, task, submodel * sample * feature)."""
@@ -94,6 +111,21 @@ class ComputedGradients(TaskGradients):
     def is_computed(self) -> bool:
         """Whether somebody has asked."""
         return "jacobian" in self.__dict__
+
+    def combined(self, weights: Tensor) -> Tensor:
+        """Return the weighted sum of the gradients.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (member, task)
+            Weights.
+
+        Returns
+        -------
+        Tensor of shape (member, coordinate)
+            The sum.
+        """
+        return (weights.unsqueeze(1) @ self.jacobian).squeeze(1)
 
     @cached_property
     def jacobian(self) -> Tensor:
@@ -147,6 +179,8 @@ def _batched(z: Tensor, parameters: Sequence[Tensor], chunk: Tensor) -> list[Ten
     if len(chunk) > 1:
         try:
             return _grad(z, parameters, chunk, is_batched=True)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError:  # a module of the user that knows no batching rule
             pass
     rows = [_grad(z, parameters, one, is_batched=False) for one in chunk]
@@ -279,9 +313,9 @@ def choose_wrt(network: Network, weighting: WeightingModule) -> str:
     ValueError
         If the tasks share nothing, or no representation where one is asked for.
     """
-    name = type(weighting).__name__.lstrip("_")
+    reader = "Parameter `loss_weights`: this weighting"
     remedy = "or a weighting that reads losses alone, such as 'uncertainty'"
-    return check_wrt(network, weighting.wrt, f"Parameter `loss_weights`: {name}", remedy)
+    return check_wrt(network, weighting.wrt, reader, remedy)
 
 
 def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
@@ -309,10 +343,11 @@ def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
         If the tasks share nothing, or no representation where one is asked for.
     """
     if not network.body.shares_weights or not shared_parameters(network.body):
+        # Without a layer that is trained, no scheme has anything to share.
+        use = "another `sharing`" if not network.body.shares_weights else "a trunk with layers"
         raise ValueError(
             f"{reader} compares the tasks' gradients by the weights that they share, and with "
-            f"{_scheme(network)} they share none that is trained. Use another `sharing`, a trunk "
-            f"with layers, {remedy}."
+            f"{_scheme(network)} they share none that is trained. Use {use}, {remedy}."
         )
     if wrt == "auto":
         return "representation" if network.body.has_one_representation else "parameters"

@@ -77,7 +77,7 @@ class WrittenBackward:
         output.bias.grad = by_z.sum(2).unsqueeze(1)
         if isinstance(gradients, ComputedGradients) and gradients.is_computed:
             if vector is None:
-                vector = (weights.unsqueeze(1) @ gradients.jacobian).squeeze(1)
+                vector = gradients.combined(weights)
             add_gradients([p for layer in self.hidden for p in (layer.weight, layer.bias)], vector)
         elif vector is not None:
             self._chain(vector.view_as(h), inputs)
