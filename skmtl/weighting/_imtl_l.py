@@ -27,7 +27,7 @@ class IMTLL(Weighting):
     lr : float, default=1e-2
         Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
         stands still.
-    update_every : int, default=4
+    update_every : int, default=1
         Steps between two updates of ``s_t``.
 
     Notes
@@ -49,7 +49,7 @@ class IMTLL(Weighting):
 
     alias = "imtl_l"
 
-    def __init__(self, lr: float = 1e-2, update_every: int = 4) -> None:
+    def __init__(self, lr: float = 1e-2, update_every: int = 1) -> None:
         self.lr = lr
         self.update_every = update_every
 

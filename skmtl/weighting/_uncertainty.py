@@ -30,7 +30,7 @@ class Uncertainty(Weighting):
     lr : float, default=1e-2
         Learning rate of ``s_t``, above 0; by Adam, in which a task without a label in the batch
         stands still.
-    update_every : int, default=4
+    update_every : int, default=1
         Steps between two updates of ``s_t``.
 
     Notes
@@ -55,7 +55,7 @@ class Uncertainty(Weighting):
 
     alias = "uncertainty"
 
-    def __init__(self, positive: bool = False, lr: float = 1e-2, update_every: int = 4) -> None:
+    def __init__(self, positive: bool = False, lr: float = 1e-2, update_every: int = 1) -> None:
         self.positive = positive
         self.lr = lr
         self.update_every = update_every
