@@ -67,7 +67,7 @@ METHODS: dict[str, Weighting] = {
     "Aligned-MTL": AlignedMTL(update_every=1),
     "ConFIG": ConFIG(update_every=1),
     "UPGrad": UPGrad(update_every=1),
-    "FAMO": FAMO(),
+    "FAMO": FAMO(update_every=1),
 }
 
 

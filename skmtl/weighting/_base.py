@@ -62,13 +62,17 @@ class WeightingModule(nn.Module, ABC):
     wrt : {"auto", "representation", "parameters"}
         By what the gradients are to be taken.
     needs_losses_after_step : bool
-        Whether :meth:`after_step` is to be called.
+        Whether :meth:`after_step` is to be called for the step under way.
     """
 
     is_constant: ClassVar[bool] = False
     needs_gradients: bool = False
     wrt: str = "auto"
-    needs_losses_after_step: bool = False
+
+    @property
+    def needs_losses_after_step(self) -> bool:
+        """Whether :meth:`after_step` is to be called for the step under way."""
+        return False
 
     @abstractmethod
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
@@ -78,7 +82,7 @@ class WeightingModule(nn.Module, ABC):
         ----------
         losses : Tensor of shape (member, task)
             ``mean_labelled(w_it * loss_t)``; 0 for a task that is not present.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
 
         Returns
@@ -97,7 +101,7 @@ class WeightingModule(nn.Module, ABC):
         ----------
         losses : Tensor of shape (member, task)
             Losses, without a graph.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
 
         Returns
@@ -119,7 +123,7 @@ class WeightingModule(nn.Module, ABC):
         ----------
         losses : Tensor of shape (member, task)
             Losses, without a graph.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
         gradients : TaskGradients
             Gradients of the losses.
@@ -138,7 +142,7 @@ class WeightingModule(nn.Module, ABC):
         ----------
         losses : Tensor of shape (member, task)
             Losses, without a graph.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
         """
         return
@@ -150,7 +154,7 @@ class WeightingModule(nn.Module, ABC):
         ----------
         losses : Tensor of shape (member, task)
             Means over the labels of the epoch.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks had a label in the epoch.
         """
         return
@@ -184,7 +188,7 @@ def resolve_weighting(value: Any, names: Sequence[str]) -> Weighting:
         return Equal()
     if isinstance(value, Mapping):
         return Fixed(value)
-    if type(value).__module__.partition(".")[0] == "torchjd":
+    if _is_of_torchjd(value):
         from skmtl.weighting._torchjd import TorchJD
 
         return TorchJD(value)
@@ -198,3 +202,8 @@ def resolve_weighting(value: Any, names: Sequence[str]) -> Weighting:
             )
         return Fixed(dict(zip(names, value, strict=True)))
     return resolve(value, Weighting, "loss_weights")
+
+
+def _is_of_torchjd(value: Any) -> bool:
+    """Tell whether an object's class is TorchJD's or derived from one, without the import."""
+    return any(cls.__module__.partition(".")[0] == "torchjd" for cls in type(value).__mro__)

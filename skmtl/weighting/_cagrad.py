@@ -38,7 +38,7 @@ class CAGrad(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -68,7 +68,7 @@ class CAGrad(Weighting):
     needs_gradients = True
 
     def __init__(
-        self, c: float = 0.4, rescale: str = "linear", wrt: str = "auto", update_every: int = 4
+        self, c: float = 0.4, rescale: str = "linear", wrt: str = "auto", update_every: int = 8
     ) -> None:
         self.c = c
         self.rescale = rescale

@@ -24,7 +24,7 @@ class ConFIG(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -47,7 +47,7 @@ class ConFIG(Weighting):
     alias = "config"
     needs_gradients = True
 
-    def __init__(self, wrt: str = "auto", update_every: int = 4) -> None:
+    def __init__(self, wrt: str = "auto", update_every: int = 8) -> None:
         self.wrt = wrt
         self.update_every = update_every
 

@@ -12,14 +12,11 @@ from skmtl.weighting._base import Weighting, WeightingModule
 from skmtl.weighting._gradients import Direction, TaskGradients
 from skmtl.weighting._task_rows import TaskAverages
 
-#: Added to losses before the logarithm.
-EPS = 1e-8
-
 
 class DBMTL(Weighting):
     r"""Averaged gradients of the losses' logarithms, all as long as the longest.
 
-    ``y_t <- b y_t + (1 - b) g_t / L_t`` with ``b = beta / k^sigma`` at the k-th batch with a
+    ``y_t <- b y_t + (1 - b) g_t / (L_t + eps)`` with ``b = beta / k^sigma`` at the k-th batch with a
     label of task t, and ``d = mean(L) max_s ||y_s|| sum_t y_t / ||y_t||``.  Use it where losses
     and gradients are on different scales: every task pulls equally strongly.
 
@@ -29,6 +26,8 @@ class DBMTL(Weighting):
         Decay of the running averages, in [0, 1); 0: none.
     sigma : float, default=0.0
         How fast the decay itself fades, at least 0.
+    eps : float, default=1e-2
+        Added to the losses, above 0: bounds what a batch can count whose loss is close to 0.
 
     Notes
     -----
@@ -41,6 +40,12 @@ class DBMTL(Weighting):
     divided by what an average of ones would be, so that learning rate, weight decay and
     penalties mean what they mean with equal weights.  Heads follow their losses, not the
     logarithms.
+
+    Departure: ``eps`` is 1e-2, not 1e-8, since the loss of a batch with few labels of a task is
+    close to 0 by chance.  With 80% of the labels missing and batches of 16 rows, mean test R2 of
+    six regressions was 0.84 with 1e-8 and 0.88 with 1e-2 (equal weights: 0.88), with 92% 0.60
+    and 0.67 (0.66); with all labels it was 0.93 either way (as in
+    tests/weighting/test_missing.py, over six tables).
 
     References
     ----------
@@ -57,14 +62,15 @@ class DBMTL(Weighting):
     alias = "db_mtl"
     needs_gradients = True
 
-    def __init__(self, beta: float = 0.9, sigma: float = 0.0) -> None:
+    def __init__(self, beta: float = 0.9, sigma: float = 0.0, eps: float = 1e-2) -> None:
         self.beta = beta
         self.sigma = sigma
+        self.eps = eps
 
     @classmethod
     def test_params(cls) -> list[dict[str, Any]]:
         """Return parameter sets for the contract tests."""
-        return [{}, {"beta": 0.0}, {"beta": 0.5, "sigma": 0.5}]
+        return [{}, {"beta": 0.0}, {"beta": 0.5, "sigma": 0.5, "eps": 1e-8}]
 
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module without averages so far.
@@ -83,8 +89,7 @@ class DBMTL(Weighting):
         WeightingModule
             Averages the tasks' gradients by parameters.
         """
-        beta = check_probability(self.beta, "beta")
-        return _DBMTL(beta, check_number(self.sigma, "sigma"), n_members, layout.n_tasks)
+        return _DBMTL(self, n_members, layout.n_tasks)
 
 
 class _DBMTL(WeightingModule):
@@ -92,10 +97,11 @@ class _DBMTL(WeightingModule):
     wrt = "parameters"
     weights: Tensor
 
-    def __init__(self, beta: float, sigma: float, n_members: int, n_tasks: int) -> None:
+    def __init__(self, method: DBMTL, n_members: int, n_tasks: int) -> None:
         super().__init__()
-        self.beta = beta
-        self.sigma = sigma
+        self.beta = check_probability(method.beta, "beta")
+        self.sigma = check_number(method.sigma, "sigma")
+        self.eps = check_number(method.eps, "eps", above=True)
         self.averages = TaskAverages(n_members, n_tasks)
         self.register_buffer("weights", torch.ones(n_members, n_tasks))
 
@@ -103,11 +109,11 @@ class _DBMTL(WeightingModule):
         return (self.weights * losses * present).sum(1)
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
-        by_log = (losses + EPS).reciprocal()
+        by_log = (losses + self.eps).reciprocal()
         averages = self.averages.step(gradients.jacobian * by_log.unsqueeze(2), present, self._rate)
         norms = averages.norm(dim=2)  # (member, task)
         safe = torch.where(norms > 0, norms, torch.inf)  # a gradient of 0 stays 0
-        mean = losses.sum(1, keepdim=True) / present.sum().clamp_min(1)
+        mean = losses.sum(1, keepdim=True) / present.sum(-1, keepdim=True).clamp_min(1)
         length = mean * norms.amax(1, keepdim=True)
         factors = length / safe
         self.weights = torch.where(present, factors * by_log, self.weights)

@@ -27,7 +27,7 @@ class DualProj(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -56,7 +56,7 @@ class DualProj(Weighting):
     alias = "dual_proj"
     needs_gradients = True
 
-    def __init__(self, reg_eps: float = 1e-4, wrt: str = "auto", update_every: int = 4) -> None:
+    def __init__(self, reg_eps: float = 1e-4, wrt: str = "auto", update_every: int = 8) -> None:
         self.reg_eps = reg_eps
         self.wrt = wrt
         self.update_every = update_every

@@ -84,7 +84,7 @@ class _DWA(WeightingModule):
         self.temperature = temperature
         self.register_buffer("last", torch.ones(n_members, n_tasks))
         self.register_buffer("ratio", torch.ones(n_members, n_tasks))
-        self.register_buffer("is_known", torch.zeros(n_tasks, dtype=torch.bool))
+        self.register_buffer("is_known", torch.zeros(n_members, n_tasks, dtype=torch.bool))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return (self.scales(losses, present) * losses).sum(1)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import Seeds, check_number, check_whole
+from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
 from skmtl.weighting._task_rows import TaskRows
 
@@ -27,7 +28,7 @@ class ExcessMTL(Weighting):
     ----------
     robust_step_size : float, default=1e-2
         ``eta``, above 0.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -56,7 +57,7 @@ class ExcessMTL(Weighting):
     alias = "excess_mtl"
     needs_gradients = True
 
-    def __init__(self, robust_step_size: float = 1e-2, update_every: int = 4) -> None:
+    def __init__(self, robust_step_size: float = 1e-2, update_every: int = 8) -> None:
         self.robust_step_size = robust_step_size
         self.update_every = update_every
 
@@ -83,8 +84,8 @@ class ExcessMTL(Weighting):
             Sums squares of the tasks' gradients by parameters.
         """
         step_size = check_number(self.robust_step_size, "robust_step_size", above=True)
-        update_every = check_whole(self.update_every, "update_every", 1)
-        return _ExcessMTL(step_size, update_every, n_members, layout.n_tasks)
+        steps = EverySteps(self.update_every)
+        return _ExcessMTL(step_size, steps, n_members, layout.n_tasks)
 
 
 class _ExcessMTL(WeightingModule):
@@ -93,11 +94,10 @@ class _ExcessMTL(WeightingModule):
     log_weights: Tensor
     first: Tensor
 
-    def __init__(self, step_size: float, update_every: int, n_members: int, n_tasks: int) -> None:
+    def __init__(self, step_size: float, steps: EverySteps, n_members: int, n_tasks: int) -> None:
         super().__init__()
         self.step_size = step_size
-        self.update_every = update_every
-        self._step = 0
+        self._steps = steps
         self.squares = TaskRows(n_members, n_tasks)
         # Logarithms: a weight that has fallen below the smallest number can still rise again.
         self.register_buffer("log_weights", torch.zeros(n_members, n_tasks))
@@ -107,9 +107,8 @@ class _ExcessMTL(WeightingModule):
         return (self.log_weights.exp() * losses * present).sum(1)
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
-        if self._step % self.update_every == 0:
+        if self._steps.is_due():
             self._update(gradients.jacobian, present)
-        self._step += 1
         return Direction(self.log_weights.exp() * present)
 
     def _update(self, rows: Tensor, present: Tensor) -> None:

@@ -80,7 +80,7 @@ class _Geometric(WeightingModule):
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         counted = present.to(losses.dtype)
-        return counted.sum() * _mean(losses + self.eps, counted)
+        return counted.sum(-1) * _mean(losses + self.eps, counted)
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
         counted = present.to(losses.dtype)
@@ -91,4 +91,5 @@ class _Geometric(WeightingModule):
 def _mean(losses: Tensor, counted: Tensor) -> Tensor:
     """Compute the geometric mean over the tasks that count, shape (member,)."""
     # clamp_min: 1 in place of 0 / 0 where no task has a label.
-    return (losses.log() @ (counted / counted.sum().clamp_min(1.0))).exp()
+    shares = counted / counted.sum(-1, keepdim=True).clamp_min(1.0)
+    return (losses.log() * shares).sum(1).exp()

@@ -9,8 +9,12 @@ from torch import Tensor
 
 from skmtl.layers import Seeds, check_choice, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
 from skmtl.weighting._gramian import WRT
+
+#: Steps between two records of the shares, which take as long to find as a direction.
+RECORD_EVERY = 8
 
 
 class GradDrop(Weighting):
@@ -31,7 +35,8 @@ class GradDrop(Weighting):
 
     Notes
     -----
-    The recorded weights are the shares of the tasks' squared gradients that were kept.
+    The recorded weights are the shares of the tasks' squared gradients that were kept, found in
+    every eighth step: the direction does without them.
 
     Departure: by the representation, signs are drawn for each row and feature by themselves,
     without the sum over rows that the paper takes first where tasks have rows of their own.
@@ -68,9 +73,9 @@ class GradDrop(Weighting):
         Parameters
         ----------
         layout : Layout
-            Ignored.
+            The tasks.
         n_members : int
-            Ignored.
+            Number of networks.
         seeds : Seeds
             Seeds the signs.
 
@@ -79,32 +84,44 @@ class GradDrop(Weighting):
         WeightingModule
             Reads the tasks' gradients.
         """
-        leak = check_number(self.leak, "leak", most=1.0)
-        generator = torch.Generator().manual_seed(seeds.draw())
-        return _GradDrop(leak, check_choice(self.wrt, "wrt", WRT), generator)
+        return _GradDrop(self, n_members, layout.n_tasks, seeds.draw())
 
 
 class _GradDrop(WeightingModule):
     needs_gradients = True
+    weights: Tensor
 
-    def __init__(self, leak: float, wrt: str, generator: torch.Generator) -> None:
+    def __init__(self, method: GradDrop, n_members: int, n_tasks: int, seed: int) -> None:
         super().__init__()
-        self.leak = leak
-        self.wrt = wrt
-        self.generator = generator
+        self.leak = check_number(method.leak, "leak", most=1.0)
+        self.wrt = check_choice(method.wrt, "wrt", WRT)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._records = EverySteps(RECORD_EVERY)
+        self.register_buffer("weights", torch.ones(n_members, n_tasks))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         return (losses * present).sum(1)
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
         rows = gradients.jacobian
+        # Two passes over the rows; all else is as long as one of them.
+        total, size = rows.sum(1), rows.abs().sum(1)
         tiny = torch.finfo(rows.dtype).tiny  # against 0 / 0
-        purity = (1 + rows.sum(1) / rows.abs().sum(1).clamp_min(tiny)) / 2
+        purity = (1 + total / size.clamp_min(tiny)) / 2
         drawn = torch.rand(purity.shape, generator=self.generator, dtype=purity.dtype)
-        positive = (purity > drawn.to(purity.device)).unsqueeze(1)
-        kept = torch.where((rows > 0) == positive, rows, self.leak * rows)
-        lengths = rows.norm(dim=2)
-        share = (kept.norm(dim=2) / torch.where(lengths > 0, lengths, 1.0)).square()
+        sign = (purity > drawn.to(purity.device)).to(rows.dtype).mul_(2).sub_(1)
+        if self._records.is_due():
+            self.weights = torch.where(present, self._shares(rows, sign), self.weights)
+        # (size + sign * total) / 2 is the length of what is kept, the rest of size leaks.
+        vector = ((1 + self.leak) * total + (1 - self.leak) * sign * size) / 2
+        return Direction(self.weights * present, vector)
+
+    def _shares(self, rows: Tensor, sign: Tensor) -> Tensor:
+        """Compute the shares of the squared lengths that are kept, (member, task)."""
+        sizes = rows.abs()
+        squares = (sizes * sizes).sum(2)
+        signed = ((rows * sizes) @ sign.unsqueeze(2)).squeeze(2)
+        leaks = self.leak**2
+        kept = ((1 + leaks) * squares + (1 - leaks) * signed) / 2
         # Nothing was taken from a gradient of 0.
-        weights = torch.where(lengths > 0, share, 1.0) * present
-        return Direction(weights, kept.sum(1))
+        return torch.where(squares > 0, kept / squares, 1.0)

@@ -34,7 +34,7 @@ class GradNorm(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -61,7 +61,7 @@ class GradNorm(Weighting):
     needs_gradients = True
 
     def __init__(
-        self, alpha: float = 1.5, lr: float = 0.025, wrt: str = "auto", update_every: int = 4
+        self, alpha: float = 1.5, lr: float = 0.025, wrt: str = "auto", update_every: int = 8
     ) -> None:
         self.alpha = alpha
         self.lr = lr
@@ -112,11 +112,11 @@ class _GradNormRule(nn.Module):
         old = self.learned
         # A first loss of 0 says nothing of a task: the next one counts.
         self.first_losses = torch.where(self.first_losses > 0, self.first_losses, losses)
-        share = present.to(losses.dtype) / present.sum().clamp_min(1)
+        share = present.to(losses.dtype) / present.sum(-1, keepdim=True).clamp_min(1)
         rates = losses / self.first_losses.clamp_min(tiny)
-        rates = rates / (rates @ share).clamp_min(tiny).unsqueeze(1)
+        rates = rates / (rates * share).sum(1, keepdim=True).clamp_min(tiny)
         lengths = old * norms
-        targets = (lengths @ share).unsqueeze(1) * rates**self.alpha
+        targets = (lengths * share).sum(1, keepdim=True) * rates**self.alpha
         gradient = torch.sign(lengths - targets) * norms
         new = (old - self.adam.step(gradient, present)).clamp_min(LEAST)
         new = new * ((old * present).sum(1) / (new * present).sum(1).clamp_min(tiny)).unsqueeze(1)

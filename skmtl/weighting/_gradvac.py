@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl.layers import Seeds, check_choice, check_number, check_whole
+from skmtl.layers import Seeds, check_choice, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
 from skmtl.weighting._cosines import cosines_of
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
-from skmtl.weighting._gramian import WRT
+from skmtl.weighting._gramian import WRT, on_host
 from skmtl.weighting._orders import draw_orders
 
 #: Above it, a target would ask for many times the other gradient: 7 times at 0.99.
@@ -36,7 +37,7 @@ class GradVac(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -66,7 +67,7 @@ class GradVac(Weighting):
     alias = "gradvac"
     needs_gradients = True
 
-    def __init__(self, beta: float = 0.5, wrt: str = "auto", update_every: int = 4) -> None:
+    def __init__(self, beta: float = 0.5, wrt: str = "auto", update_every: int = 8) -> None:
         self.beta = beta
         self.wrt = wrt
         self.update_every = update_every
@@ -105,9 +106,8 @@ class _GradVac(WeightingModule):
         super().__init__()
         self.beta = check_number(method.beta, "beta", most=1.0)
         self.wrt = check_choice(method.wrt, "wrt", WRT)
-        self.update_every = check_whole(method.update_every, "update_every", 1)
         self._generator = torch.Generator().manual_seed(seed)
-        self._step = 0
+        self._steps = EverySteps(method.update_every)
         self.register_buffer("weights", torch.ones(n_members, n_tasks))
         # Running means of the cosines: (member, task, task).
         self.register_buffer("targets", torch.zeros(n_members, n_tasks, n_tasks))
@@ -118,21 +118,21 @@ class _GradVac(WeightingModule):
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
         """Return the weights, which are found anew every so many steps."""
-        if self._step % self.update_every == 0:
-            self._update(present.cpu().numpy(), gradients.gramian)
-        self._step += 1
+        if self._steps.is_due():
+            self._update(present, gradients.gramian)
         return Direction(self.weights * present)
 
-    def _update(self, labelled: np.ndarray, gramian: Tensor) -> None:
-        products = gramian.detach().cpu().numpy().astype(np.float64)
-        if not labelled.any():
+    def _update(self, present: Tensor, gramian: Tensor) -> None:
+        products, targets, weights, is_here = on_host(gramian, self.targets, self.weights, present)
+        is_labelled = np.broadcast_to(is_here > 0, weights.shape)
+        if not is_labelled.any():
             return
-        targets = self.targets.cpu().numpy().astype(np.float64)
-        weights = self.weights.cpu().numpy().astype(np.float64)
         # One draw for all members and all tasks, so that none depends on what another has.
-        n_tasks = len(labelled)
+        n_tasks = weights.shape[1]
         orders = draw_orders(n_tasks, n_tasks - 1, self._generator)
-        for of_member, target, weight in zip(products, targets, weights, strict=True):
+        for of_member, target, weight, labelled in zip(
+            products, targets, weights, is_labelled, strict=True
+        ):
             if not np.isfinite(of_member).all():
                 continue  # a member that diverges; the fit says so at the end of the epoch
             # Gradients of zero have no cosines, and no weight could change them.

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skmtl.layers import check_choice, check_whole
+from skmtl.layers import check_choice
 from skmtl.weighting._base import WeightingModule
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
 
 #: By what gradients may be taken.
@@ -59,12 +60,11 @@ class GramianWeights(WeightingModule):
     ) -> None:
         super().__init__()
         self.wrt = check_choice(wrt, "wrt", WRT)
-        self.update_every = check_whole(update_every, "update_every", 1)
         self._solve = solve
         self._reads_losses = reads_losses
-        self._step = 0
+        self._steps = EverySteps(update_every)
         self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
-        self.register_buffer("is_known", torch.zeros(layout.n_tasks, dtype=torch.bool))
+        self.register_buffer("is_known", torch.zeros(n_members, layout.n_tasks, dtype=torch.bool))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Combine the losses with the last weights."""
@@ -72,24 +72,25 @@ class GramianWeights(WeightingModule):
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
         """Return the weights, which are found anew every so many steps."""
-        if self._step % self.update_every == 0:
+        if self._steps.is_due():
             self._update(losses, present, gradients.gramian)
-        self._step += 1
         return Direction(self.weights * present)
 
     def _update(self, losses: Tensor, present: Tensor, gramian: Tensor) -> None:
-        labelled = present.cpu().numpy()
-        products = gramian.detach().cpu().numpy().astype(np.float64)  # (member, task, task)
-        values = losses.cpu().numpy().astype(np.float64)
-        found = self.weights.cpu().numpy().astype(np.float64)
-        changed = labelled | ~self.is_known.cpu().numpy()
-        for of_member, losses_of_member, weights in zip(products, values, found, strict=True):
+        products, values, found, is_here, is_known = on_host(
+            gramian, losses, self.weights, present, self.is_known
+        )
+        is_labelled = np.broadcast_to(is_here > 0, found.shape)
+        is_changed = is_labelled | (is_known == 0)
+        # By rounding, products may depend on the order of their factors.
+        products = (products + products.swapaxes(1, 2)) / 2  # (member, task, task)
+        for i, labelled in enumerate(is_labelled):
             # A member that diverges keeps its weights; the fit says so at the end of the epoch.
-            if labelled.any() and np.isfinite(of_member).all():
-                new = self._of_member(of_member, losses_of_member, labelled)
+            if labelled.any() and np.isfinite(products[i]).all():
+                new = self._of_member(products[i], values[i], labelled)
                 # A task that no update has met yet gets the usual weight.
                 new[~labelled] = new[labelled].mean()
-                weights[changed] = new[changed]
+                found[i] = np.where(is_changed[i], new, found[i])
         self.weights.copy_(torch.from_numpy(found))
         self.is_known |= present
 
@@ -107,6 +108,25 @@ class GramianWeights(WeightingModule):
 
     def _solved(self, gramian: np.ndarray, losses: np.ndarray) -> np.ndarray:
         return self._solve(gramian, losses) if self._reads_losses else self._solve(gramian)
+
+
+def on_host(*tensors: Tensor) -> list[np.ndarray]:
+    """Copy tensors to the host in one transfer, for each of which a GPU would be waited for.
+
+    Parameters
+    ----------
+    *tensors : Tensor
+        Of any shapes; numbers take the precision of the first one.
+
+    Returns
+    -------
+    list of ndarray
+        In float64, to be changed as one likes.
+    """
+    flat = torch.cat([tensor.detach().flatten().to(tensors[0].dtype) for tensor in tensors])
+    ends = np.cumsum([tensor.numel() for tensor in tensors])[:-1]
+    parts = np.split(flat.cpu().numpy().astype(np.float64), ends)
+    return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def factor_of(gramian: np.ndarray) -> np.ndarray:

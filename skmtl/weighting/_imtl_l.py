@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import Seeds, check_number, check_whole
+from skmtl.layers import Seeds, check_number
 from skmtl.weighting._base import Weighting, WeightingModule
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._shares import LOSS_FLOOR
 from skmtl.weighting._task_adam import TaskAdam
 
@@ -17,10 +18,11 @@ from skmtl.weighting._task_adam import TaskAdam
 class IMTLL(Weighting):
     r"""Learned scale per loss: ``L = sum_t exp(s_t) L_t - s_t``.
 
-    The balance of losses in impartial multi-task learning (IMTL-L): at the optimum
-    ``exp(s_t) = 1 / L_t``, so that all weighted losses are 1.  It is twice the objective of
-    :class:`Uncertainty` with the factor 1/2 and ``-s_t`` for ``s_t``; the two part where there
-    are tasks with classes, for which :class:`Uncertainty` has the factor 1.
+    The balance of losses in impartial multi-task learning (IMTL-L): for given losses the
+    optimum is ``exp(s_t) = 1 / L_t``, so that all weighted losses are 1.  That is twice the
+    weight of :class:`Uncertainty` at its optimum.  For squared errors it is so all the way, since
+    the objective is twice the other with ``-s_t`` for ``s_t``; tasks with classes start with a
+    weight of 1 in both.
 
     Parameters
     ----------
@@ -32,6 +34,9 @@ class IMTLL(Weighting):
 
     Notes
     -----
+    ``s_t`` moves by about `lr` per step at most, so that it takes some 230 steps for each power
+    of ten by which a weight is to change; in a short fit weights stay close to 1.
+
     Departure: ``s_t`` has a learning rate of its own, and its Adam leaves absent tasks alone.
     ``exp(s_t)`` is at most 1e8: for a loss that stays 0 it would grow without end.
 
@@ -76,18 +81,16 @@ class IMTLL(Weighting):
             Learns ``s_t``.
         """
         lr = check_number(self.lr, "lr", above=True)
-        every = check_whole(self.update_every, "update_every", 1)
-        return _IMTLL(n_members, layout.n_tasks, lr, every)
+        return _IMTLL(n_members, layout.n_tasks, lr, EverySteps(self.update_every))
 
 
 class _IMTLL(WeightingModule):
     log_scale: Tensor
     weights: Tensor
 
-    def __init__(self, n_members: int, n_tasks: int, lr: float, update_every: int) -> None:
+    def __init__(self, n_members: int, n_tasks: int, lr: float, steps: EverySteps) -> None:
         super().__init__()
-        self.update_every = update_every
-        self._step = 0
+        self._steps = steps
         self.register_buffer("weights", torch.ones(n_members, n_tasks))
         self.register_buffer("log_scale", torch.zeros(n_members, n_tasks))
         self.adam = TaskAdam(n_members, n_tasks, lr)
@@ -97,9 +100,8 @@ class _IMTLL(WeightingModule):
         return ((s.exp() * losses - s) * present).sum(1)
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
-        if self._step % self.update_every == 0:
+        if self._steps.is_due():
             self.weights = torch.where(present, self.log_scale.exp(), self.weights)
             step = self.adam.step(self.weights * losses - 1.0, present)
             self.log_scale.sub_(step).clamp_max_(-math.log(LOSS_FLOOR))
-        self._step += 1
         return self.weights * present

@@ -31,7 +31,7 @@ class MetaBalance(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -63,7 +63,7 @@ class MetaBalance(Weighting):
         relax: float = 0.7,
         beta: float = 0.9,
         wrt: str = "auto",
-        update_every: int = 4,
+        update_every: int = 8,
     ) -> None:
         self.main = main
         self.relax = relax
@@ -121,7 +121,7 @@ class _MetaBalanceRule(nn.Module):
         self.relax = relax
         self.beta = beta
         self.register_buffer("means", torch.zeros(n_members, n_tasks))
-        self.register_buffer("mass", torch.zeros(n_tasks))  # the mean of ones
+        self.register_buffer("mass", torch.zeros(n_members, n_tasks))  # the mean of ones
 
     def forward(self, losses: Tensor, present: Tensor, norms: Tensor) -> Tensor:
         moves = (1 - self.beta) * present.to(norms.dtype)
@@ -132,4 +132,5 @@ class _MetaBalanceRule(nn.Module):
         main = means[:, self.main : self.main + 1]
         weights = self.relax * main / means.clamp_min(tiny) + (1 - self.relax)
         # Nothing is known of a main task never seen, and a gradient of 0 cannot be scaled.
-        return torch.where((self.mass[self.main] > 0) & (means > 0), weights, 1.0)
+        is_known = self.mass[:, self.main : self.main + 1] > 0
+        return torch.where(is_known & (means > 0), weights, 1.0)

@@ -39,8 +39,13 @@ class MoCo(Weighting):
     no sense by the representation of other rows.  They take the memory of one more copy of
     these parameters per task.  The recorded weights are ``n l_t`` with n tasks in the batch.
 
-    The lengths ``L_t`` and the softmax are those of the experiments; the analysis has the
-    gradients themselves, and a projection on the simplex.
+    The lengths ``L_t``, the softmax and the defaults are those of LibMTL, after the authors'
+    later code; the analysis has the gradients themselves, and a projection on the simplex.  With
+    them weights hardly leave 1: the softmax of numbers that sum to 1 draws these together in
+    every step, and ``c`` fades.  In fits of 450 steps to six regressions weights were within 0.06
+    of 1 in the first ten steps, 0.004 up to step 75 and 1e-5 in the second half; with ``gamma=1``
+    within 0.66 at first.  What sets the method apart from equal weights are then the averages,
+    and that every task's is as long as its loss.
 
     Departure: the direction is multiplied by the number of tasks in the batch and by ``sum_t
     ||g_t|| / sum_t L_t``, and averages are divided by what an average of ones would be, so that
@@ -128,7 +133,7 @@ class _MoCo(WeightingModule):
 
     def _move(self, averages: Tensor, present: Tensor) -> Tensor:
         """Take a step of the weights; they are kept as ``n l_t``, 1 at first."""
-        n = present.sum().clamp_min(1)
+        n = present.sum(-1, keepdim=True).clamp_min(1)
         old = self.weights * present
         old = old / old.sum(1, keepdim=True).clamp_min(torch.finfo(old.dtype).tiny)
         slope = (averages @ (old.unsqueeze(1) @ averages).mT).squeeze(2) + self.rho * old

@@ -28,7 +28,7 @@ class NashMTL(Weighting):
     wrt : {"auto", "representation", "parameters"}, default="auto"
         By what gradients are taken: the representation that all heads read, or all parameters
         of trunk and sharing.  ``"auto"``: the former where there is one.
-    update_every : int, default=4
+    update_every : int, default=8
         Steps for which weights are kept.
 
     Notes
@@ -56,7 +56,7 @@ class NashMTL(Weighting):
     needs_gradients = True
 
     def __init__(
-        self, max_norm: float | None = None, wrt: str = "auto", update_every: int = 4
+        self, max_norm: float | None = None, wrt: str = "auto", update_every: int = 8
     ) -> None:
         self.max_norm = max_norm
         self.wrt = wrt

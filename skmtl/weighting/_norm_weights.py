@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmtl.layers import check_choice, check_whole
+from skmtl.layers import check_choice
 from skmtl.weighting._base import WeightingModule
+from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
 from skmtl.weighting._gramian import WRT
 
@@ -42,8 +43,7 @@ class NormWeights(WeightingModule):
         super().__init__()
         self.rule = rule
         self.wrt = check_choice(wrt, "wrt", WRT)
-        self.update_every = check_whole(update_every, "update_every", 1)
-        self._step = 0
+        self._steps = EverySteps(update_every)
         self.register_buffer("weights", torch.ones(n_members, layout.n_tasks))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
@@ -52,11 +52,10 @@ class NormWeights(WeightingModule):
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
         """Return the weights, which are found anew every so many steps."""
-        if self._step % self.update_every == 0:
+        if self._steps.is_due():
             squares = gradients.gramian.diagonal(dim1=1, dim2=2)
             # By rounding, a square may come out below 0.
             norms = squares.clamp_min(0.0).sqrt()
             found = self.rule(losses, present, norms)
             self.weights = torch.where(present, found, self.weights)
-        self._step += 1
         return Direction(self.weights * present)

@@ -20,7 +20,7 @@ def softmax_of_present(scores: Tensor, present: Tensor) -> Tensor:
     ----------
     scores : Tensor of shape (member, task)
         Finite.
-    present : Tensor of shape (task,)
+    present : Tensor of shape (task,) or (member, task)
         Which tasks have a label in the batch.
 
     Returns
@@ -38,7 +38,7 @@ def task_shares(scores: Tensor, present: Tensor) -> Tensor:
     ----------
     scores : Tensor of shape (member, task)
         Finite.
-    present : Tensor of shape (task,)
+    present : Tensor of shape (task,) or (member, task)
         Which tasks have a label in the batch.
 
     Returns
@@ -46,4 +46,4 @@ def task_shares(scores: Tensor, present: Tensor) -> Tensor:
     Tensor of shape (member, task)
         1 for equal scores; 0 for the other tasks.
     """
-    return softmax_of_present(scores, present) * present.sum()
+    return softmax_of_present(scores, present) * present.sum(-1, keepdim=True)

@@ -93,14 +93,14 @@ class _STCH(WeightingModule):
         self.mu = mu
         self.warmup_epochs = warmup_epochs
         self.register_buffer("log_nadir", torch.zeros(n_members, n_tasks))
-        self.register_buffer("is_known", torch.zeros(n_tasks, dtype=torch.bool))
+        self.register_buffer("is_known", torch.zeros(n_members, n_tasks, dtype=torch.bool))
         self.register_buffer("n_epochs", torch.zeros((), dtype=torch.int64))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         compared = present & self.is_known
         scores = self._scores(losses + LOSS_FLOOR).masked_fill(~compared, ABSENT)
         others = (losses * (present & ~self.is_known)).sum(1)
-        return self.mu * compared.sum() * scores.logsumexp(1) + others
+        return self.mu * compared.sum(-1) * scores.logsumexp(1) + others
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
         losses = losses + LOSS_FLOOR

@@ -41,7 +41,7 @@ class TaskAdam(nn.Module):
         self.register_buffer("means", torch.zeros(n_members, 2, n_tasks))
         # What the means would be of ones: 1 - beta**steps, without a count of steps.  Not 0 at
         # the start, where the mean of no gradient is 0, not 0 / 0.
-        self.register_buffer("mass", torch.full((2, n_tasks), 1e-30))
+        self.register_buffer("mass", torch.full((n_members, 2, n_tasks), 1e-30))
         # In double precision: the objective that holds the module turns it into its own.
         rates = torch.tensor(BETAS, dtype=torch.float64).neg_().add_(1.0).unsqueeze(1)
         self.register_buffer("rates", rates)
@@ -54,7 +54,7 @@ class TaskAdam(nn.Module):
         ----------
         gradient : Tensor of shape (member, task)
             Gradient by the numbers.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
 
         Returns
@@ -64,7 +64,7 @@ class TaskAdam(nn.Module):
         """
         gradient = gradient.detach()
         moves = present.to(gradient.dtype)
-        rates = (self.rates * moves).to(moves.dtype)  # (2, task)
+        rates = (self.rates * moves.unsqueeze(-2)).to(moves.dtype)  # (.., 2, task)
         self.means.lerp_(torch.stack((gradient, gradient * gradient), dim=1), rates)
         self.mass.lerp_(self.one, rates)
         mean, square = (self.means / self.mass).unbind(1)

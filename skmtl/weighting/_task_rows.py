@@ -81,8 +81,8 @@ class TaskAverages(nn.Module):
     def __init__(self, n_members: int, n_tasks: int) -> None:
         super().__init__()
         self.rows = TaskRows(n_members, n_tasks)
-        self.register_buffer("mass", torch.zeros(n_tasks))  # the average of ones
-        self.register_buffer("count", torch.zeros(n_tasks))
+        self.register_buffer("mass", torch.zeros(n_members, n_tasks))  # the average of ones
+        self.register_buffer("count", torch.zeros(n_members, n_tasks))
 
     def step(self, gradients: Tensor, present: Tensor, rate: Callable[[Tensor], Tensor]) -> Tensor:
         """Move the averages towards the gradients of a batch.
@@ -91,7 +91,7 @@ class TaskAverages(nn.Module):
         ----------
         gradients : Tensor of shape (member, task, coordinate)
             Gradients.
-        present : Tensor of shape (task,)
+        present : Tensor of shape (task,) or (member, task)
             Which tasks have a label in the batch.
         rate : callable
             Share of the way, in [0, 1], at the k-th batch with a label of the task.
@@ -104,6 +104,6 @@ class TaskAverages(nn.Module):
         self.count += present
         moves = rate(self.count.clamp_min(1.0)) * present
         self.mass.lerp_(torch.ones_like(self.mass), moves)
-        values = self.rows.like(gradients).lerp_(gradients, moves.unsqueeze(1))
+        values = self.rows.like(gradients).lerp_(gradients, moves.unsqueeze(-1))
         tiny = torch.finfo(values.dtype).tiny  # a rate of 0 leaves 0 / 0
-        return values * (present / self.mass.clamp_min(tiny)).unsqueeze(1)
+        return values * (present / self.mass.clamp_min(tiny)).unsqueeze(-1)

@@ -25,8 +25,8 @@ class TorchJD(Weighting):
     """An object of TorchJD, for methods that this package does not have.
 
     An ``Aggregator`` or a ``Weighting`` reads the gradients of the batch's tasks, or their
-    Gramian; a ``Scalarizer`` reads their losses.  ``loss_weights=torchjd.aggregation.UPGrad()``
-    means ``TorchJD(UPGrad())``.
+    Gramian; a ``Scalarizer`` reads their losses.  ``loss_weights=torchjd.aggregation.MGDA()``
+    means ``TorchJD(MGDA())``.
 
     Parameters
     ----------
@@ -145,26 +145,30 @@ class _Calls(nn.Module):
         stateful = require("torchjd", "torchjd").Stateful
         self.is_stateful = any(isinstance(part, stateful) for part in weighting.modules())
 
-    def positions(self, present: Tensor) -> list[int]:
-        """Return which tasks are in the batch, in the user's order."""
-        is_present = present.tolist()
-        positions = [task for task in self.tasks if is_present[task]]
-        if self.is_stateful and positions and len(positions) < len(self.names):
-            raise ValueError(self._lacking(positions))
-        return positions
+    def positions(self, present: Tensor) -> list[list[int]]:
+        """Return which tasks are in the batch of each member, in the user's order."""
+        by_member = present.expand(len(self.members), -1).tolist()
+        found = [[task for task in self.tasks if is_present[task]] for is_present in by_member]
+        for positions in found:
+            if self.is_stateful and positions and len(positions) < len(self.names):
+                raise ValueError(self._lacking(positions))
+        return found
 
     @contextmanager
-    def drawing(self, positions: list[int], device: torch.device, *, moves: bool) -> Iterator[None]:
+    def drawing(
+        self, found: list[list[int]], device: torch.device, *, moves: bool
+    ) -> Iterator[Callable[[int], None]]:
         """Let objects draw from the generator, and tell of tasks that they cannot do without."""
         try:
-            with _drawing(self.generator, device, moves=moves):
-                yield
+            with _drawing(self.generator, device, moves=moves) as turn_to:
+                yield turn_to
         except (ValueError, RuntimeError) as error:
             names = [self.names[task] for task in self.tasks]
-            found = f"{self.name} of TorchJD does not take the tasks {names}."
-            if len(positions) < len(self.names):
-                found = self._lacking(positions)
-            raise ValueError(f"{found} It says: {error}") from error
+            complaint = f"{self.name} of TorchJD does not take the tasks {names}."
+            fewest = min(found, key=len)
+            if len(fewest) < len(self.names):
+                complaint = self._lacking(fewest)
+            raise ValueError(f"{complaint} It says: {error}") from error
 
     @property
     def name(self) -> str:
@@ -184,18 +188,27 @@ class _Calls(nn.Module):
 
 
 @contextmanager
-def _drawing(generator: torch.Generator, device: torch.device, *, moves: bool) -> Iterator[None]:
-    """Let torch's global generators follow another one, and then be as they were."""
+def _drawing(
+    generator: torch.Generator, device: torch.device, *, moves: bool
+) -> Iterator[Callable[[int], None]]:
+    """Let torch's global generators follow another one, and then be as they were.
+
+    What is yielded turns to the numbers of a member, which are its own: none depends on what
+    the others have drawn.
+    """
     state = generator.get_state()
     seed = int(torch.randint(2**62, (), generator=generator))
     if not moves:
         generator.set_state(state)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            torch.cuda.manual_seed(seed)
-        yield
+
+        def turn_to(member: int) -> None:
+            torch.default_generator.manual_seed(seed + member)
+            if cuda:
+                torch.cuda.manual_seed(seed + member)
+
+        yield turn_to
 
 
 class _TorchJD(WeightingModule):
@@ -214,18 +227,27 @@ class _TorchJD(WeightingModule):
 
     def direction(self, losses: Tensor, present: Tensor, gradients: TaskGradients) -> Direction:
         positions = self.calls.positions(present)
-        if not positions or not losses.isfinite().all():
-            # Nothing to do, or the fit diverges, and says so at the end of the epoch.
+        if not losses.isfinite().all():
+            # The fit diverges, and says so at the end of the epoch.
             return Direction(self.weights * present)
         found = torch.zeros_like(losses)
-        vectors = []
-        with self.calls.drawing(positions, losses.device, moves=True), torch.no_grad():
+        vectors: list[Tensor | None] = [None] * len(losses)
+        with self.calls.drawing(positions, losses.device, moves=True) as turn_to, torch.no_grad():
             for i, member in enumerate(self.calls.members):
-                weights, vector = self._read(member, gradients, i, positions)
-                found[i, positions] = weights.to(found)
-                vectors += [] if vector is None else [vector]
+                if positions[i]:
+                    turn_to(i)
+                    weights, vectors[i] = self._read(member, gradients, i, positions[i])
+                    found[i, positions[i]] = weights.to(found)
         self.weights = torch.where(present, found, self.weights)
-        return Direction(found, torch.stack(vectors) if vectors else None)
+        return Direction(found, _stacked(vectors))
+
+
+def _stacked(vectors: list[Tensor | None]) -> Tensor | None:
+    """Stack the directions of the members, zero for one without a task; None: there are none."""
+    like = next((vector for vector in vectors if vector is not None), None)
+    if like is None:
+        return None
+    return torch.stack([torch.zeros_like(like) if v is None else v for v in vectors])
 
 
 #: What an object makes of the gradients of some tasks, for one member.
@@ -297,7 +319,11 @@ class _TorchJDScalarizer(WeightingModule):
     def __init__(self, calls: _Calls) -> None:
         super().__init__()
         self.calls = calls
-        self.needs_losses_after_step = callable(getattr(calls.members[0], "update", None))
+
+    @property
+    def needs_losses_after_step(self) -> bool:
+        """Whether the object has an ``update``."""
+        return callable(getattr(self.calls.members[0], "update", None))
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         # Some scalarizers remember each call: copies, which share the parameters alone.
@@ -317,11 +343,12 @@ class _TorchJDScalarizer(WeightingModule):
         self, members: list[nn.Module], losses: Tensor, present: Tensor, *, moves: bool
     ) -> Tensor:
         positions = self.calls.positions(present)
-        if not positions:
-            return (losses * present).sum(1)
-        with self.calls.drawing(positions, losses.device, moves=moves):
-            pairs = zip(members, losses, strict=True)
-            return torch.stack([member(values[positions]) for member, values in pairs])
+        totals = []
+        with self.calls.drawing(positions, losses.device, moves=moves) as turn_to:
+            for i, (member, own) in enumerate(zip(members, positions, strict=True)):
+                turn_to(i)
+                totals.append(member(losses[i, own]) if own else 0 * losses[i].sum())
+        return torch.stack(totals)
 
     def end_epoch(self, losses: Tensor, present: Tensor) -> None:
         for member in self.calls.members:
@@ -331,10 +358,10 @@ class _TorchJDScalarizer(WeightingModule):
 
     def after_step(self, losses: Tensor, present: Tensor) -> None:
         positions = self.calls.positions(present)
-        for member, values in zip(self.calls.members, losses, strict=True):
-            if positions:
+        for member, values, own in zip(self.calls.members, losses, positions, strict=True):
+            if own:
                 update: Any = member.update
-                update(values[positions])
+                update(values[own])
 
 
 def _aggregation() -> Any:

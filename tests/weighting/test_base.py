@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torchjd.aggregation import MGDA
+from torchjd.scalarization import STCH
 
-from skmtl.weighting import Fixed, Weighting, WeightingModule, resolve_weighting
+from skmtl.weighting import Fixed, TorchJD, Weighting, WeightingModule, resolve_weighting
 from tests.oracle import new_seeds, numbers
 
 NAMES = ["price", "sold", "box"]
@@ -51,6 +53,22 @@ def test_a_sequence_follows_the_users_order_not_the_networks():
 def test_an_object_is_returned_as_it_is():
     weighting = Fixed({"box": 5.0})
     assert resolve_weighting(weighting, NAMES) is weighting
+
+
+class OwnAggregator(MGDA):
+    """Of a user, in a module of theirs."""
+
+
+class OwnScalarizer(STCH):
+    """Of a user, too."""
+
+
+@pytest.mark.parametrize("value", [MGDA(), OwnAggregator(), OwnScalarizer(mu=1.0)])
+def test_an_object_of_torchjd_or_of_a_class_derived_from_one(value):
+    weighting = resolve_weighting(value, NAMES)
+    assert isinstance(weighting, TorchJD)
+    assert weighting.weighting is value
+    assert weighting.build(numbers(*NAMES), 1, new_seeds()) is not None
 
 
 @pytest.mark.parametrize("value", [[1.0, 2.0], (), np.ones(4)])

@@ -8,7 +8,7 @@ from tests.weighting.batches import batch, direct, made
 
 def built(n_members=1, n_tasks=3, **params):
     layout = numbers(*"abc"[:n_tasks])
-    return DBMTL(**params).build(layout, n_members, new_seeds()).double()
+    return DBMTL(**{"eps": 1e-8, **params}).build(layout, n_members, new_seeds()).double()
 
 
 def test_by_hand():
@@ -66,6 +66,14 @@ def test_it_is_the_papers_loop(missing, beta, sigma):
         torch.testing.assert_close(found[:, member], loop(own, beta, sigma))
 
 
+def test_what_is_added_to_the_losses_by_hand():
+    """By logarithms (2, 0) and (0, 4): a loss of 0 counts as one of 1."""
+    one = batch([0.0, 1.0], [[2.0, 0.0], [0.0, 8.0]])
+    weights, direction = direct(built(n_tasks=2, eps=1.0), one)
+    torch.testing.assert_close(direction, torch.tensor([[2.0, 2.0]], dtype=torch.float64))
+    torch.testing.assert_close(weights, torch.tensor([[1.0, 0.25]], dtype=torch.float64))
+
+
 def test_it_reads_gradients_by_parameters():
     assert built().wrt == "parameters"
 
@@ -75,6 +83,7 @@ def test_it_reads_gradients_by_parameters():
     [
         ({"beta": 1.0}, r"`beta` must be a number in \[0, 1\)\. Found `beta = 1.0`"),
         ({"sigma": -0.5}, r"`sigma` must be a finite number of at least 0"),
+        ({"eps": 0.0}, r"`eps` must be a finite number above 0\. Found `eps = 0\.0`"),
     ],
 )
 def test_parameters_are_checked(params, match):

@@ -2,9 +2,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
-from skmtl.weighting._dual_cone import project_on_dual_cone
-from tests.weighting.jacobians import each, opposing, random
+from skmtl.weighting import _dual_cone
+from skmtl.weighting._cosines import cosines_of
+from skmtl.weighting._dual_cone import pivoted, project_on_dual_cone
+from tests.weighting.jacobians import conflicting, duplicates, each, opposing, random
 
 
 def test_by_hand():
@@ -24,17 +27,54 @@ def test_steps_that_harm_nobody_stay():
 @pytest.mark.parametrize("reg_eps", [1e-8, 1e-4])
 def test_conditions(rows, reg_eps):
     """``v >= u``, ``G v >= 0``, and one of both with equality, in unit gradients."""
+    u = np.vstack([np.eye(len(rows)), np.ones(len(rows))])
+    assert residual(rows, u, project_on_dual_cone(u, rows @ rows.T, reg_eps), reg_eps) < 1e-8
+
+
+def residual(rows, u, v, reg_eps):
+    """By how much the conditions are not met."""
     lengths = np.linalg.norm(rows, axis=1)
     units = rows / lengths[:, None]
     cosines = units @ units.T + reg_eps * np.eye(len(rows))
-    u = np.vstack([np.eye(len(rows)), np.ones(len(rows))])
-    v = project_on_dual_cone(u, rows @ rows.T, reg_eps) * lengths
-    u = u * lengths
-    size = np.linalg.norm(u, axis=1, keepdims=True)
-    change, slack = (v - u) / size, v @ cosines / size
+    size = np.linalg.norm(u * lengths, axis=1, keepdims=True)
+    change, slack = (v - u) * lengths / size, v * lengths @ cosines / size
     assert change.min() > -1e-12
-    assert slack.min() > -1e-8
-    assert np.abs(change * slack).max() < 1e-8
+    return max(-slack.min(), np.abs(change * slack).max())
+
+
+@pytest.mark.parametrize("kind", [random, conflicting, duplicates, opposing])
+def test_conditions_for_many_tasks(kind):
+    rows = kind(200)
+    v = project_on_dual_cone(np.eye(200), rows @ rows.T, 1e-4)
+    assert residual(rows, np.eye(200), v, 1e-4) < 1e-12
+
+
+@each()
+def test_pivoting_needs_no_other_solver(rows):
+    """And finds the one solution that the other solver finds."""
+    cosines = cosines_of(rows @ rows.T)[0] + 1e-4 * np.eye(len(rows))
+    x, is_solved = pivoted(cosines, cosines)
+    assert is_solved.all()
+    factor = np.linalg.cholesky(cosines).T
+    expected = [nnls(factor, -factor[:, row])[0] for row in range(len(rows))]
+    np.testing.assert_allclose(x, expected, atol=1e-8)
+
+
+def test_pivoting_says_what_it_has_not_solved():
+    """Opposite directions, without a regularisation that parts them; the second row has x = 0."""
+    cosines = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    x, is_solved = pivoted(cosines, np.array([[-2.0, -1.0], [1.0, 1.0]]))
+    assert is_solved.tolist() == [False, True]
+    assert not x.any()
+
+
+def test_rows_that_pivoting_leaves_are_solved_all_the_same(monkeypatch):
+    rows, u = conflicting(16), np.eye(16)
+    expected = project_on_dual_cone(u, rows @ rows.T, 1e-4)
+    monkeypatch.setattr(_dual_cone, "MAX_EXCHANGES", 2)  # one exchange is looked at
+    assert not pivoted(rows @ rows.T, rows @ rows.T)[1].all()
+    found = project_on_dual_cone(u, rows @ rows.T, 1e-4)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
 
 
 @each(kinds=["random", "conflicting", "duplicates"], n_tasks=[2, 4])

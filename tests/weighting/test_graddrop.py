@@ -58,6 +58,40 @@ def test_torchjd_finds_the_same_by_the_same_numbers(leak, missing):
         torch.testing.assert_close(direction[0], expected)
 
 
+@pytest.mark.parametrize("leak", [0.0, 0.3])
+def test_shares_are_those_of_what_is_kept(leak):
+    losses, present, gradients = made(n=1, n_members=2, width=30)[0]
+    module = built(n_members=2, leak=leak)
+    drawn = torch.rand(2, 30, generator=copy.deepcopy(module.generator), dtype=torch.float64)
+    weights, direction = direct(module, (losses, present, gradients))
+    purity = (1 + gradients.sum(1) / gradients.abs().sum(1)) / 2
+    keeps = (gradients > 0) == (purity > drawn).unsqueeze(1)
+    kept = torch.where(keeps, gradients, leak * gradients)
+    torch.testing.assert_close(direction, kept.sum(1))
+    torch.testing.assert_close(weights, (kept.norm(dim=2) / gradients.norm(dim=2)).square())
+
+
+def test_shares_are_found_in_every_eighth_step():
+    module = built()
+    batches = made(n=10, width=30, missing=0.0)
+    found = [direct(module, one)[0] for one in batches]
+    assert all(torch.equal(weights, found[0]) for weights in found[:8])
+    assert not torch.equal(found[8], found[0])
+    assert torch.equal(found[9], found[8])
+
+
+def test_a_task_without_a_label_keeps_its_share():
+    module = built()
+    losses, present, gradients = made(n=1, width=30)[0]
+    before = direct(module, (losses, present, gradients))[0]
+    for _ in range(7):
+        direct(module, (losses, present, gradients))
+    present[1] = False
+    gradients[:, 1] = 0
+    assert direct(module, (losses, present, gradients))[0][0, 1] == 0
+    assert torch.equal(module.weights[0, 1], before[0, 1])
+
+
 def test_a_seed_is_a_choice_of_numbers():
     one = made(n=1, width=50)[0]
     first, again, other = (direct(built(seed=seed), one)[1] for seed in (0, 0, 1))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmtl.weighting._gramian import GramianWeights, factor_of
+from skmtl.weighting._gramian import GramianWeights, factor_of, on_host
 from tests.oracle import GivenGradients, layout_of
 from tests.weighting.jacobians import each
 
@@ -105,6 +105,38 @@ def test_state_is_saved():
     assert other.is_known.all()
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert step(twin, [[4, 5, 6]]) == [[4, 5, 6]]
+
+
+def test_the_solver_sees_products_without_the_order_of_their_factors():
+    seen = []
+    module = built(lambda gramian: seen.append(gramian) or lengths(gramian), n_tasks=2)
+    given = torch.tensor([[[1.0, 0.5], [0.25, 1.0]]], dtype=torch.float64)
+    present = torch.ones(2, dtype=torch.bool)
+    module.direction(torch.ones(1, 2).double(), present, Products(given))
+    assert seen[0].tolist() == [[1.0, 0.375], [0.375, 1.0]]
+
+
+class Products(GivenGradients):
+    """Given by themselves."""
+
+    @property
+    def gramian(self):
+        return self._jacobian
+
+
+def test_tensors_come_to_the_host_in_one_transfer(monkeypatch):
+    transfers, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: transfers.append(self) or cpu(self))
+    shapes = [(2, 3, 3), (2, 3), (0,), ()]
+    tensors = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    found = on_host(*tensors, torch.tensor([True, False]))
+    assert len(transfers) == 1
+    for array, tensor in zip(found[:-1], tensors, strict=True):
+        np.testing.assert_array_equal(array, tensor.detach().numpy())
+        assert array.dtype == np.float64
+    assert found[-1].tolist() == [1.0, 0.0]
+    found[0][:] = 0.0
+    assert tensors[0].all()
 
 
 def test_wrong_parameters():

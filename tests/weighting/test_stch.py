@@ -83,7 +83,7 @@ def test_a_task_that_the_end_of_the_warm_up_missed_is_measured_when_it_is_back()
     losses = doubles([1.0, 1.0])
     module.end_epoch(losses, here(1, 1))
     module.end_epoch(losses, here(1, 0))
-    assert module.is_known.tolist() == [True, False]
+    assert module.is_known.tolist() == [[True, False]]
     module.end_epoch(0.5 * losses, here(1, 1))
     torch.testing.assert_close(module.log_nadir, doubles([0.0, math.log(0.5)]))
 

@@ -20,6 +20,8 @@ every_method = pytest.mark.parametrize("method", KEEPING)
 
 def built(method):
     strategy = resolve(method, Weighting, "loss_weights")
+    if "update_every" in strategy.get_params():
+        strategy.set_params(update_every=1)
     return strategy.build(numbers("a", "b", "c"), 1, new_seeds()).double()
 
 
@@ -45,7 +47,7 @@ def test_averages_by_hand():
     found = averages.step(second, one, half)
     torch.testing.assert_close(found, torch.tensor([[[2.5 / 0.75], [0.0]]]).double())
     assert averages.rows.values.tolist() == [[[2.5], [4.0]]]
-    assert averages.count.tolist() == [2, 1]
+    assert averages.count.tolist() == [[2, 1]]
 
 
 def test_a_rate_of_one_forgets():
@@ -59,7 +61,7 @@ def test_rates_go_by_each_tasks_own_count():
     averages, seen = TaskAverages(1, 2), []
 
     def rate(count):
-        seen.append(count.tolist())
+        seen.extend(count.tolist())
         return 1 / count
 
     for present in ([True, False], [True, True], [False, True]):

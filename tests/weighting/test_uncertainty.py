@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torchjd import scalarization
@@ -31,11 +32,27 @@ def test_the_positive_form_by_hand():
 
 
 def test_weights_become_the_inverse_of_constant_losses():
-    module = built(Uncertainty(update_every=1, lr=0.05))
-    losses = doubles([0.1, 1.0, 5.0])
-    for _ in range(2000):
-        weights = module.scales(losses, here(1, 1, 1))
-    torch.testing.assert_close(weights, 1 / (2 * losses), rtol=1e-3, atol=0)
+    """Half of it, with either factor."""
+    torch.testing.assert_close(settled([0.1, 5.0]), doubles([5.0, 0.1]), rtol=1e-3, atol=0)
+
+
+def test_weights_of_the_positive_form_become_those_of_its_optimum():
+    """There ``q = sigma^2`` solves ``-f L / q + q / (1 + q) = 0``."""
+    losses, factors = np.array([0.01, 20.0]), np.array([0.5, 1.0])
+    variances = [np.roots([1.0, -p, -p]).max() for p in factors * losses]
+    found = settled(losses.tolist(), positive=True)
+    torch.testing.assert_close(found, torch.tensor((factors / variances)[None]), rtol=1e-3, atol=0)
+    root = np.sqrt((factors * losses) ** 2 + 4 * factors * losses)
+    np.testing.assert_allclose(factors / variances, 2 * factors / (factors * losses + root))
+    assert (found.numpy() < np.sqrt(factors / losses)).all()
+
+
+def settled(losses, **params):
+    """Weights of a regression and a task with classes, after many steps with these losses."""
+    module = Uncertainty(lr=0.05, **params).build(LAYOUT, 1, new_seeds()).double()
+    for _ in range(3000):
+        weights = module.scales(doubles(losses), here(1, 1))
+    return weights
 
 
 @pytest.mark.parametrize("positive", [False, True])
