@@ -5,6 +5,7 @@ once its package imports it.
 """
 
 import copy
+import dataclasses
 import inspect
 import pickle
 import re
@@ -21,8 +22,9 @@ from skmtl.heads import Head, HeadSpec, Layout
 from skmtl.layers import Inputs, Seeds, is_weight
 from skmtl.penalties import Penalty
 from skmtl.sharing import Independent, Sharing
-from skmtl.tasks import KINDS
-from skmtl.training import BatchIterator, NetworkSpec, Objective
+from skmtl.tasks import KINDS, LOSSES
+from skmtl.training import BatchIterator, BatchTargets, NetworkSpec, Objective
+from skmtl.training._batches import Batch
 from skmtl.trunks import MLP, NumEmbedding, Trunk
 from skmtl.weighting import Fixed, Weighting, WeightingModule
 from tests.oracle import MIXED, GivenGradients, Table, new_seeds, rows_of, tasks_of
@@ -149,11 +151,16 @@ def build(
     return network.to(device=device, dtype=torch.float64)
 
 
-def batch_of(table, trunk, device="cpu", layout=None):
-    """The whole table as one batch."""
+def data_of(table, trunk, device="cpu", layout=None):
+    """The table on the device, with features that the trunk reads."""
     n_features = int(np.prod(trunk.test_input_shape))
     x = np.random.default_rng(1).normal(size=(len(table.x), n_features))
-    data = table.pack(layout, x=x.reshape(-1, *trunk.test_input_shape), device=device)
+    return table.pack(layout, x=x.reshape(-1, *trunk.test_input_shape), device=device)
+
+
+def batch_of(table, trunk, device="cpu", layout=None):
+    """The whole table as one batch."""
+    data = data_of(table, trunk, device, layout)
     return next(iter(BatchIterator(data, len(data))))
 
 
@@ -463,6 +470,38 @@ def test_many_members_at_once_equal_one_by_one(sharing, trunk, heads, device):
 
 
 @every_pair
+@pytest.mark.parametrize("heads", [(), (3,)], ids=["plain_heads", "hidden_heads"])
+def test_members_with_rows_of_their_own_equal_one_by_one(sharing, trunk, heads, device):
+    rows = [torch.tensor(listed, device=device) for listed in ([0, 2, 3], [5, 1, 4, 2], [1, 0, 5])]
+    many = build(sharing, trunk, n_members=3, heads=heads, device=device).eval()
+    whole = data_of(Table.made(), trunk, device)
+    own = dataclasses.replace(whole, members=tuple(rows))
+    (batch,) = BatchIterator(own, 4)
+    losses = losses_of(many, batch, device).unflatten(0, (3, -1))
+    z = many(batch.x).unflatten(0, (3, -1))
+    gradients = gradients_of(many, losses.sum())
+    state = many.state_dict()
+    for member in range(3):
+        one = build(sharing, trunk, seed=9, heads=heads, device=device).eval()
+        one.load_state_dict(member_of(state, one.state_dict(), member))
+        (alone,) = BatchIterator(dataclasses.replace(whole, members=(rows[member],)), 4)
+        alone = Batch(alone.x[0], BatchTargets(*map(first_member, alone.targets)))
+        torch.testing.assert_close(
+            one(alone.x), z[member][..., : len(rows[member])], rtol=0, atol=1e-12
+        )
+        expected = losses_of(one, alone, device)
+        torch.testing.assert_close(expected, losses[member], rtol=0, atol=1e-12)
+        ours = gradients_of(one, expected.sum())
+        theirs = member_of(gradients, ours, member)
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12)
+
+
+def first_member(value):
+    return tuple(part[0] for part in value) if isinstance(value, tuple) else value[0]
+
+
+@every_pair
 def test_members_start_from_weights_of_their_own(sharing, trunk):
     network = build(sharing, trunk, n_members=2).eval()
     z = network(batch_of(Table.made(), trunk).x)
@@ -518,8 +557,9 @@ def test_parts_of_the_network_make_up_the_whole(sharing, trunk):
 
 def head_case(head, n_columns, n_samples=7):
     """Outputs of two members and two tasks, targets and weights; 0 and 1 are labels of any kind."""
-    n_outputs = head.n_outputs(n_columns, 2 if KINDS[head.alias].has_classes else 0)
-    labels = torch.randint(2, (2, n_samples, n_columns)).double()
+    n_classes = 4 if head.kind in {"multiclass", "ordinal"} else 2
+    n_outputs = head.n_outputs(n_columns, n_classes if KINDS[head.kind].has_classes else 0)
+    labels = torch.randint(n_classes, (2, n_samples, n_columns)).double()
     labels[:, :2] = torch.tensor([[0.0], [1.0]])
     y = torch.stack([head.encode(task, n_outputs).T for task in labels])
     w = torch.rand(2, n_outputs if head.weight_per_output else 1, n_samples).double() + 0.5
@@ -528,7 +568,7 @@ def head_case(head, n_columns, n_samples=7):
 
 
 def columns_of(cls):
-    return (1, 3) if KINDS[cls.alias].many_columns else (1,)
+    return (1, 3) if KINDS[cls.kind].many_columns else (1,)
 
 
 HEADS = [
@@ -539,8 +579,13 @@ HEADS = [
 every_head = pytest.mark.parametrize(("head", "n_columns"), HEADS)
 
 
-def test_each_kind_of_task_has_a_head():
-    assert set(strategies(Head)) == set(KINDS)
+def test_each_kind_of_task_and_each_loss_of_it_has_a_head():
+    of_losses = {f"{loss.alias}_{kind}" for loss in LOSSES.values() for kind in loss.kinds}
+    assert set(strategies(Head)) == set(KINDS) | of_losses
+    assert {alias: head.kind for alias, head in strategies(Head).items()} == {
+        **{kind: kind for kind in KINDS},
+        **{alias: alias.partition("_")[2] for alias in of_losses},
+    }
 
 
 @every_head
@@ -599,6 +644,31 @@ def test_one_weight_for_all_rows_equals_that_weight_in_each(head, n_columns):
 
 
 @every_head
+@pytest.mark.parametrize("n_weights", [1, 7], ids=["one_weight", "weights_of_rows"])
+def test_members_may_have_labels_and_weights_of_their_own(head, n_columns, n_weights):
+    z, y, w = head_case(head, n_columns)
+    w = w[..., :n_weights]
+    own = torch.stack([w, torch.rand_like(w) * (w > 0)])  # (member, task, output or 1, sample or 1)
+    together = head.loss_and_gradient(z.clone(), y, own)
+    one_by_one = [
+        head.loss_and_gradient(z[m : m + 1].clone(), y, weights) for m, weights in enumerate(own)
+    ]
+    for ours, theirs in zip(together, zip(*one_by_one, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.cat(theirs), rtol=1e-12, atol=1e-14)
+    labels = torch.stack([y, y.flip(-1)])  # (member, task, output, sample)
+    ours = head.loss_and_gradient(z.clone(), labels, own)
+    for m in range(2):
+        theirs = head.loss_and_gradient(z[m : m + 1].clone(), labels[m], own[m])
+        torch.testing.assert_close(ours[0][m], theirs[0][0], rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(ours[1][m], theirs[1][0], rtol=1e-12, atol=1e-14)
+    rows = own.expand(*own.shape[:-1], 7)
+    null = head.null_outputs(y, rows)
+    assert null.shape == (2, 2, z.shape[2], 1)
+    for m in range(2):
+        torch.testing.assert_close(null[m], head.null_outputs(y, rows[m]))
+
+
+@every_head
 @pytest.mark.parametrize("size", [-1e4, 1e4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_extreme_outputs_stay_finite(head, n_columns, size, dtype):
@@ -616,7 +686,9 @@ def test_links(head, n_columns):
     predicted = head.link(z)
     assert predicted.shape[:2] == z.shape[:2]
     assert predicted.shape[-1] == z.shape[-1]
-    if KINDS[head.alias].has_classes:
+    if head.kind == "multilabel":
+        assert ((predicted > 0) & (predicted < 1)).all()
+    elif KINDS[head.kind].has_classes:
         torch.testing.assert_close(predicted.sum(-2), torch.ones_like(predicted[..., 0, :]))
         assert (predicted > 0).all()
     torch.testing.assert_close(head.link(z[1, 0]), predicted[1, 0])  # any axes before
@@ -714,6 +786,23 @@ def test_weightings_combine_losses(cls, params, n_members):
     assert torch.isfinite(weights).all()
     assert torch.isfinite(direction).all()
     assert not weights.requires_grad
+
+
+@every_weighting
+@pytest.mark.parametrize("member", [0, 1])
+def test_members_may_lack_labels_of_different_tasks(cls, params, member):
+    """With rows of their own: each as if all members lacked the labels that it lacks."""
+    absent = [((), ()), ((1,), ()), ((), (2,)), ((0,), (1, 2)), ((0, 1, 2), ()), ((), ())]
+    _, _, together = weigher(cls, params, 2)
+    _, _, alone = weigher(cls, params, 2)
+    for seed, of_members in enumerate(absent):
+        each = [a_batch(2, seed=seed, absent=missing) for missing in of_members]
+        losses, gradients = (torch.stack([each[0][i][0], each[1][i][1]]) for i in (0, 2))
+        present = torch.stack([each[0][1], each[1][1]])
+        found = together(losses, present, gradients)
+        expected = alone(*each[member])
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours[member], theirs[member], rtol=0, atol=1e-12)
 
 
 @every_weighting

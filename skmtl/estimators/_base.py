@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from skmtl.estimators._conformal import ConformalMixin
 from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._parameters import (
     built_from,
@@ -19,27 +18,32 @@ from skmtl.estimators._parameters import (
     check_parameters,
     check_unchanged,
 )
-from skmtl.estimators._predicting import compute_outputs, has_class_task
+from skmtl.estimators._predicting import PredictionMixin
 from skmtl.estimators._preprocessing import fit_preprocessing
-from skmtl.estimators._rows import Rows, choose_rows, named_classes, read_rows
+from skmtl.estimators._rows import Rows, choose_members, choose_rows, named_classes, read_rows
 from skmtl.estimators._setting import ParametersMixin
 from skmtl.estimators._training import all_or_nothing, fit_net
-from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
 from skmtl.layers import Seeds
-from skmtl.metrics import TaskScoring
-from skmtl.tasks import TargetEncoder, Targets, TargetScaler, Task, TaskOutput
+from skmtl.tasks import TargetEncoder, TargetScaler, Task
 from skmtl.training import DivergedError
 
 
 class BaseMultiTaskNet(
-    CallbackSupportMixin, ParametersMixin, HistoryMixin, MultiOutputMixin, BaseEstimator
+    CallbackSupportMixin,
+    ParametersMixin,
+    HistoryMixin,
+    PredictionMixin,
+    ConformalMixin,
+    MultiOutputMixin,
+    BaseEstimator,
 ):
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
     _default_kind: str | None = None
     _encoder: TargetEncoder
     _scaler: TargetScaler
+    _fold_seed: int | None
     _built_from: dict[str, tuple[str, str]]
     tasks_: tuple[Task, ...]
 
@@ -56,9 +60,12 @@ class BaseMultiTaskNet(
         dropout: float = 0.0,
         head_layer_sizes: tuple[int, ...] = (),
         penalty: Any = None,
+        n_members: int | str = 1,
+        bagging: str | None = "folds",
         optimizer: Any = "adamw",
         lr: float = 1e-3,
         weight_decay: float = 0.0,
+        ema_decay: float = 0.0,
         batch_size: int | str = "auto",
         max_epochs: int = 200,
         early_stopping: bool | str = "auto",
@@ -86,9 +93,12 @@ class BaseMultiTaskNet(
         self.dropout = dropout
         self.head_layer_sizes = head_layer_sizes
         self.penalty = penalty
+        self.n_members = n_members
+        self.bagging = bagging
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.ema_decay = ema_decay
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
@@ -209,8 +219,11 @@ class BaseMultiTaskNet(
             else:
                 X = read_features(self, X, reset=True, allow_nan=self.preprocess is not None)
                 self._learn_tasks(y, classes)
+                self._fold_seed = None
             rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
+            if not continues:
+                self.n_members_ = choose_members(self, rows, validation, is_partial=is_partial)
             train, valid, stops = choose_rows(self, rows, validation, seeds, is_partial=is_partial)
             if not continues:
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
@@ -246,132 +259,10 @@ class BaseMultiTaskNet(
         self._encoder = encoder.fit(y, named_classes(classes, encoder, y))
         self.tasks_ = encoder.tasks_
         check_kinds(self)
-        by_task = {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}
-        if by_task:
+        if by_task := {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}:
             self.classes_: Any = self._by_task(by_task)
         elif hasattr(self, "classes_"):
             del self.classes_
-
-    def predict_outputs(self, X: Any) -> list[TaskOutput]:
-        """Predict all tasks as numbers, in one forward pass.
-
-        What `predict`, `predict_proba` and the task scorers are made of.
-
-        Parameters
-        ----------
-        X : as in `fit`
-            Features.
-
-        Returns
-        -------
-        list of TaskOutput
-            Class probabilities, or numbers in the units of y, in the order of ``tasks_``.
-        """
-        check_is_fitted(self, "net_")
-        X = read_features(self, X, reset=False, allow_nan=self.preprocess is not None)
-        return compute_outputs(self, X)
-
-    def encode_targets(self, y: Any) -> Targets:
-        """Encode targets for scoring: a class that `fit` never saw gets the next free code.
-
-        Parameters
-        ----------
-        y : as in `fit`
-            Targets.
-
-        Returns
-        -------
-        Targets
-            Values and mask, shape (n_samples, n_columns).
-        """
-        check_is_fitted(self, "net_")
-        return self._encoder.transform(y, unseen="code")
-
-    def predict(self, X: Any) -> Any:
-        """Predict labels and numbers.
-
-        Parameters
-        ----------
-        X : as in `fit`
-            Features.
-
-        Returns
-        -------
-        frame, series, array or tensor
-            The container that y came in: a frame with y's names and types, an array of
-            shape (n_samples, n_columns), or (n_samples,) for a single 1-D target.
-        """
-        outputs = self.predict_outputs(X)
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return self._encoder.restore([output.predicted for output in outputs], index)
-
-    @available_if(has_class_task)
-    def predict_proba(self, X: Any) -> Any:
-        """Predict class probabilities.
-
-        Parameters
-        ----------
-        X : as in `fit`
-            Features.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (n_samples, n_classes)
-            By class task; columns in the order of ``classes_``.  For a single 1-D target
-            the array alone.
-        """
-        outputs = self.predict_outputs(X)
-        return self._by_task({o.task.name: o.values for o in outputs if o.task.has_classes})
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the mean skill over tasks: ``1 - loss / loss of the best constant``.
-
-        R2 for regression tasks, D2 log loss for class tasks, see
-        :func:`skmtl.metrics.skill_score`.  Tasks without a label in y are left out.
-
-        Parameters
-        ----------
-        X, y : as in `fit`
-            Rows to judge by.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
-            Weights.
-
-        Returns
-        -------
-        float
-            1 is perfect, 0 as good as the mean and the class shares.
-        """
-        return TaskScoring()(self, X, y, sample_weight)["score"]
-
-    def task_view(self, task: str) -> TaskView:
-        """Return one task as a fitted scikit-learn classifier or regressor.
-
-        For tools that know a single target: ``permutation_importance``,
-        ``partial_dependence``, ``CalibratedClassifierCV(FrozenEstimator(view))``.
-
-        Parameters
-        ----------
-        task : str
-            Name of the task.
-
-        Returns
-        -------
-        TaskClassifier or TaskRegressor
-            It reads this estimator and is fitted as long as this one is.
-
-        Raises
-        ------
-        ValueError
-            If there is no such task.
-        """
-        check_is_fitted(self, "net_")
-        return view_of(self, task)
-
-    def _by_task(self, values: dict[str, np.ndarray]) -> Any:
-        """Return what belongs to class tasks by name, or the one thing for a 1-D target."""
-        if self._encoder.container_.n_dims == 1:
-            return next(iter(values.values()))
-        return values
 
     @property
     def preprocess_(self) -> Any:

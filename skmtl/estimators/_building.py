@@ -62,10 +62,11 @@ def build_net(
         estimator.activation,
     )
     names = [task.name for task in tasks]
-    weighting = resolve_weighting(estimator.loss_weights, names).build(layout, 1, seeds)
-    penalties = [p.build(layout, 1) for p in resolve_penalties(estimator.penalty)]
+    n_members = estimator.n_members_
+    weighting = resolve_weighting(estimator.loss_weights, names).build(layout, n_members, seeds)
+    penalties = [p.build(layout, n_members) for p in resolve_penalties(estimator.penalty)]
     objective = Objective(layout, weighting, penalties)
-    network = spec.build(inputs, layout, seeds)
+    network = spec.build(inputs, layout, seeds, n_members)
     if weighting.needs_gradients:
         choose_wrt(network, weighting)  # tells at once if there is nothing to compare
     callbacks, _ = split_callbacks(estimator.callbacks)
@@ -90,6 +91,7 @@ def build_net(
         network.to(device=device, dtype=dtype),
         criterion=objective.to(device=device, dtype=dtype),
         generator=seeds.shuffle,
+        ema_decay=estimator.ema_decay,
         **settings,
     )
 
@@ -168,7 +170,10 @@ def layout_of(tasks: tuple[Task, ...]) -> Layout:
     Layout
         Their rows in the network.
     """
-    specs = [HeadSpec(t.name, str(t.kind), t.n_columns, t.n_classes) for t in tasks]
+    specs = [
+        HeadSpec(t.name, str(t.kind), t.n_columns, t.n_classes, t.loss, tuple(t.quantiles))
+        for t in tasks
+    ]
     return Layout.of(specs)
 
 

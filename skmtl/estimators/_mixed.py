@@ -60,6 +60,16 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         The terms of Omega: ``"l1"``, ``"l2"``, ``"l21"``, ``"trace_norm"``,
         ``"task_relations"`` or objects of :mod:`skmtl.penalties`, which name a part of the
         network.
+    n_members : int or "auto", default=1
+        Number of networks that are trained side by side, as one stacked computation; a
+        prediction is the mean of theirs.  ``"auto"``: 8 if each leaves out a fold (see
+        `bagging`) of at least 100 labelled rows, else 1.
+    bagging : "folds" or None, default="folds"
+        With several members and early stopping, ``"folds"``: the training rows are parted into
+        one fold per member, each member learns from all rows but its fold, and all are judged
+        together by what each says of its own fold, so that no row is lost to validation.
+        None: all members learn from the same rows, in one order, and differ by their initial
+        weights.
     optimizer : str or type, default="adamw"
         ``"adamw"``, ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"nadam"``, ``"radam"`` or a class
         of torch.optim.
@@ -68,6 +78,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     weight_decay : float, default=0.0
         Decay of the weights (not of the biases): decoupled for AdamW, else as the
         optimiser has it.
+    ema_decay : float, default=0.0
+        Decay per step of the exponential moving average of the weights that is judged, kept and
+        predicts, in [0, 1); 0: the weights themselves.
     batch_size : int or "auto", default="auto"
         The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
         ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
@@ -133,6 +146,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     null_losses_ : dict of str to float
         Loss of the best constant by task, which losses are divided by; only with
         ``normalize_losses=True``.
+    n_members_ : int
+        Networks trained side by side.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

@@ -19,6 +19,12 @@ from skmtl._frames import frame_to_pandas, is_frame, is_series, series_to_pandas
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lr": ("a finite number above 0", lambda v: _number(v) and v > 0),
     "weight_decay": ("a finite number of at least 0", lambda v: _number(v) and v >= 0),
+    "n_members": (
+        "'auto' or a whole number of at least 1",
+        lambda v: v == "auto" or (_whole(v) and v >= 1),
+    ),
+    "bagging": ("'folds' or None", lambda v: v is None or v == "folds"),
+    "ema_decay": ("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
     "batch_size": (
         "'auto', -1 (all rows) or a whole number of at least 1",
         lambda v: v == "auto" or (_whole(v) and (v == -1 or v >= 1)),
@@ -84,8 +90,8 @@ _BUILT_FROM = (
         "activation",
         "dropout",
     ),
-    *("head_layer_sizes", "penalty", "optimizer", "weight_decay", "batch_size", "preprocess"),
-    *("device", "dtype", "callbacks", "net_params"),
+    *("head_layer_sizes", "penalty", "n_members", "bagging", "optimizer", "weight_decay"),
+    *("ema_decay", "batch_size", "preprocess", "device", "dtype", "callbacks", "net_params"),
 )
 
 

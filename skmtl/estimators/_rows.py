@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,12 @@ from skmtl.tasks import TargetEncoder, Targets, Task, stratified_folds
 
 #: "auto" stops early from this many labelled rows on; below, a validation part says little.
 EARLY_STOPPING_ROWS = 100
+
+#: Members of ``n_members="auto"``, where each leaves out a fold.
+N_MEMBERS = 8
+
+#: And from so many times the number of members on, if each leaves out a fold.
+ROWS_PER_MEMBER = 3
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,15 @@ class Rows:
         Weights of the cells.
     row_weights : ndarray of shape (n_samples,)
         Weights of the rows, for the means and scales of features.
+    folds : ndarray of shape (n_samples,), int, default=None
+        The member that leaves a row out of its training, and is judged by it.
     """
 
     X: Any
     targets: Targets
     weights: np.ndarray
     row_weights: np.ndarray
+    folds: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Rows:
         """Select rows.
@@ -143,6 +152,32 @@ def named_classes(classes: Any, encoder: TargetEncoder, y: Any) -> dict[str, Any
     return dict(zip(names, listed, strict=True))
 
 
+def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: bool) -> int:
+    """Choose how many networks to train side by side.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    rows : Rows
+        Labelled rows.
+    validation : tuple or None
+        X_val, y_val and sample_weight_val, if the user gave them.
+    is_partial : bool
+        Whether this is one pass of `partial_fit`.
+
+    Returns
+    -------
+    int
+        ``n_members``; for ``"auto"`` several if each is to leave out a fold, else 1.
+    """
+    if estimator.n_members != "auto":
+        return int(estimator.n_members)
+    has_folds = estimator.bagging == "folds" and estimator.early_stopping
+    is_large = len(rows) >= EARLY_STOPPING_ROWS
+    return N_MEMBERS if has_folds and is_large and validation is None and not is_partial else 1
+
+
 def choose_rows(
     estimator: Any, rows: Rows, validation: Any, seeds: Seeds, *, is_partial: bool
 ) -> tuple[Rows, Rows | None, bool]:
@@ -164,7 +199,7 @@ def choose_rows(
     Returns
     -------
     train, valid : Rows
-        The latter is None if nothing is held out.
+        The latter is None if nothing is held out, or each member holds out a fold.
     stops : bool
         Whether to stop early.
     """
@@ -175,12 +210,33 @@ def choose_rows(
         judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
         return rows, judges, bool(estimator.early_stopping)
     stops = estimator.early_stopping
+    is_bagged = estimator.bagging == "folds" and estimator.n_members_ > 1
     if stops == "auto":
-        stops = len(rows) >= EARLY_STOPPING_ROWS
+        least = ROWS_PER_MEMBER * estimator.n_members_ if is_bagged else EARLY_STOPPING_ROWS
+        stops = len(rows) >= least
     if not stops:
         return rows, None, False
+    if is_bagged:
+        return _with_folds(estimator, rows, seeds), None, True
     fraction = estimator.validation_fraction
     return (*split_rows(rows, estimator.tasks_, fraction, seeds), True)
+
+
+def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
+    """Part the rows into one fold per member: the same ones if a fit goes on with the rows."""
+    n_members = estimator.n_members_
+    if len(rows) < 2 * n_members:
+        raise ValueError(
+            f"With `bagging='folds'` and early stopping each member leaves out a fold, and "
+            f"{len(rows)} labelled rows are too few for `n_members = {n_members}`. Set "
+            "`n_members=1`, `bagging=None` or `early_stopping=False`."
+        )
+    if estimator._fold_seed is None:
+        estimator._fold_seed = seeds.draw()
+    random = np.random.RandomState(estimator._fold_seed)
+    shares = np.full(n_members, 1 / n_members)
+    folds = stratified_folds(rows.targets, estimator.tasks_, shares, random)
+    return replace(rows, folds=folds)
 
 
 def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seeds) -> Any:

@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
 from skmtl.estimators._building import build_net, layout_of
 from skmtl.estimators._callbacks import epoch_callbacks
+from skmtl.estimators._conformal import Conformity
+from skmtl.estimators._predicting import outputs_of
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
 from skmtl.layers import Inputs, Seeds
@@ -30,6 +33,7 @@ from skmtl.training import (
     ValidationScore,
     WatchLosses,
     check_weights,
+    held_out_outputs,
     null_losses,
     split_callbacks,
     torch_threads,
@@ -92,6 +96,8 @@ def fit_net(
             valid_data = valid_data and _normalized(valid_data, estimator.null_losses_)
         elif hasattr(estimator, "null_losses_"):
             del estimator.null_losses_
+        if train.folds is not None:
+            train_data, valid_data = _bagged(train_data, train.folds)
         _, theirs = split_callbacks(estimator.callbacks)
         with epoch_callbacks(estimator, theirs, max_epochs, *data) as after_epoch:
             try:
@@ -107,8 +113,19 @@ def fit_net(
             except DivergedError as error:
                 if net.stopping_ is None or not net.stopping_.restore(net):
                     raise
+                _judge_held_out(estimator, net, valid or train, valid_data)
                 return net, error
+        _judge_held_out(estimator, net, valid or train, valid_data)
     return net, None
+
+
+def _judge_held_out(estimator: Any, net: TaskNet, rows: Rows, data: TaskData | None) -> None:
+    """Keep how far the labels of held-out rows are from what the net says of them."""
+    estimator._conformity = None
+    if data is not None:
+        z = held_out_outputs(net, data)
+        outputs = outputs_of(estimator, data.layout, z)
+        estimator._conformity = Conformity.of(outputs, rows.targets.values, rows.targets.mask)
 
 
 def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
@@ -161,6 +178,18 @@ def _normalized(data: TaskData, null: dict[str, float]) -> TaskData:
     losses = [null.get(name, 1.0) for name in data.layout.names]
     losses = [loss if loss > LEAST_NULL else 1.0 for loss in losses]
     return replace(data, scale=1.0 / data.scale.new_tensor(losses))
+
+
+def _bagged(data: TaskData, folds: np.ndarray) -> tuple[TaskData, TaskData]:
+    """Give each member all folds but its own to train on, and its own to be judged by."""
+    n_members, device = folds.max() + 1, data.y.device
+    theirs = [np.flatnonzero(folds != member) for member in range(n_members)]
+    own = [np.flatnonzero(folds == member) for member in range(n_members)]
+    train, valid = (
+        replace(data, members=tuple(torch.from_numpy(rows).to(device) for rows in of_members))
+        for of_members in (theirs, own)
+    )
+    return train, valid
 
 
 def _copied_net(estimator: Any) -> TaskNet:

@@ -129,15 +129,67 @@ class TaskClassifier(ClassifierMixin, TaskView):
         return self._output(X).values
 
 
-class TaskRegressor(RegressorMixin, TaskView):
-    """A regression task of a fitted multi-task estimator.
+class TaskLabelsClassifier(ClassifierMixin, TaskView):
+    """A multilabel task of a fitted multi-task estimator.
 
     Parameters
     ----------
     estimator : multi-task estimator
         Fitted.
     task : str
-        Name of one of its regression tasks.
+        Name of one of its multilabel tasks.
+    """
+
+    @property
+    def classes_(self) -> list[np.ndarray]:
+        """The two labels, once for each column, as scikit-learn's own classifiers have it."""
+        encoder = self.estimator._encoder
+        task = encoder.tasks_[self._position]
+        return [encoder.classes_of(task)] * task.n_columns
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : as for the estimator
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            Labels in the type of the first column.
+        """
+        output = self._output(X)
+        if not output.is_known:
+            return np.full(output.values.shape, None, dtype=object)
+        return self.classes_[0][output.predicted]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict the probabilities of the second label.
+
+        Parameters
+        ----------
+        X : as for the estimator
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns)
+            Probabilities.
+        """
+        return self._output(X).values
+
+
+class TaskRegressor(RegressorMixin, TaskView):
+    """A task of numbers of a fitted multi-task estimator.
+
+    Parameters
+    ----------
+    estimator : multi-task estimator
+        Fitted.
+    task : str
+        Name of one of its regression, count or quantile tasks.
     """
 
     def predict(self, X: Any) -> np.ndarray:
@@ -151,9 +203,9 @@ class TaskRegressor(RegressorMixin, TaskView):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_columns)
-            In the units of y.
+            In the units of y; of a quantile task the level nearest to 0.5.
         """
-        values = self._output(X).values
+        values = self._output(X).predicted
         return values[:, 0] if values.shape[1] == 1 else values
 
 
@@ -169,7 +221,7 @@ def view_of(estimator: Any, task: str) -> TaskView:
 
     Returns
     -------
-    TaskClassifier or TaskRegressor
+    TaskClassifier, TaskLabelsClassifier or TaskRegressor
         The view.
 
     Raises
@@ -182,5 +234,8 @@ def view_of(estimator: Any, task: str) -> TaskView:
         raise ValueError(
             f"Unknown task {task!r}. The tasks are {list(tasks)}.{did_you_mean(task, tasks)}"
         )
-    kind = TaskClassifier if tasks[task].has_classes else TaskRegressor
-    return kind(estimator, task)
+    if not tasks[task].has_classes:
+        return TaskRegressor(estimator, task)
+    if tasks[task].kind == "multilabel":
+        return TaskLabelsClassifier(estimator, task)
+    return TaskClassifier(estimator, task)

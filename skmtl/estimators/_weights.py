@@ -97,10 +97,10 @@ def cell_weights(
         mask = targets.mask[:, span] & (sample_weight[:, i : i + 1] > 0)
         cells = np.where(mask, sample_weight[:, i : i + 1], 0.0)
         if by_task.get(task.name) is not None and mask.any():
-            codes = targets.values[:, span.start].astype(np.intp)
-            labelled = mask[:, 0]
-            factors = _factors(by_task[task.name], codes[labelled], cells[labelled, 0], task)
-            cells = cells * factors[codes][:, None]
+            for j, codes in enumerate(targets.values[:, span].astype(np.intp).T):
+                own = mask[:, j]
+                factors = _factors(by_task[task.name], codes[own], cells[own, j], task)
+                cells[:, j] *= factors[codes]
             mask = cells > 0
         if mask.any():
             weights[:, span] = cells / cells[mask].mean()

@@ -14,23 +14,28 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl.features._datetime import datetime_features
 from skmtl.features._reader import read_features
+from skmtl.features._scaling import robust_scales, smooth_clip
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
     """Encodes a table as one numeric array.
 
     Numbers, durations and dates (as elapsed days and the phase in the year, week and day)
-    are standardised, booleans and other columns of 0 and 1 stay as they are, missing numbers
-    become the mean and get an indicator column, strings and categories are one-hot encoded
+    are scaled, booleans and other columns of 0 and 1 stay as they are, missing numbers become
+    the median (or mean) and get an indicator column, strings and categories are one-hot encoded
     with a column for missing cells.  Categories that were not seen in `fit`, and missing cells
     in columns that had none, do not fail: the former become the infrequent category or all
-    zeros, the latter the mean.  A column without any number in `fit` is ignored.
+    zeros, the latter the median (or mean).  A column without any number in `fit` is ignored.
 
     Parameters
     ----------
     max_categories : int, default=50
         The largest number of one-hot columns for a column of strings or categories; the
         rarest categories share one.
+    numbers : {"robust", "standard"}, default="robust"
+        How numbers are scaled: by median and interquartile range, and bent into (-3, 3), so
+        that no wild value takes a net where no training row was; or by mean and standard
+        deviation.  A sparse matrix is divided by the standard deviation in any case.
 
     Attributes
     ----------
@@ -54,8 +59,9 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
     (3, 4)
     """
 
-    def __init__(self, max_categories: int = 50) -> None:
+    def __init__(self, max_categories: int = 50, numbers: str = "robust") -> None:
         self.max_categories = max_categories
+        self.numbers = numbers
 
     def fit(self, X: Any, y: Any = None, sample_weight: np.ndarray | None = None) -> FeatureEncoder:
         """Learn means, scales and categories.
@@ -74,6 +80,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         FeatureEncoder
             self.
         """
+        if self.numbers not in {"robust", "standard"}:
+            raise ValueError(
+                "Parameter `numbers` must be 'robust' or 'standard'. Found "
+                f"`numbers = {self.numbers!r}`."
+            )
         X = read_features(self, X, reset=True, allow_nan=True)
         self._is_sparse = sparse.issparse(X)
         self.category_columns_: tuple[tuple[int, int], ...] = ()
@@ -104,14 +115,18 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         # A column without a number has no mean: what it holds later on is ignored too.
         self._is_empty = missing.all(axis=0)
-        self.mean_, self.scale_ = np.zeros(numbers.shape[1]), np.ones(numbers.shape[1])
+        means = self.mean_ = np.zeros(numbers.shape[1])
+        self.scale_ = np.ones(numbers.shape[1])
         if numbers.shape[1]:
             filled = np.where(self._is_empty, 0.0, numbers)
             scaler = StandardScaler().fit(filled, sample_weight=sample_weight)
             self.mean_, self.scale_ = scaler.mean_, scaler.scale_
-        # Standardised, a rare flag would be a huge number in the few rows that have it.
+            means = self.mean_
+            if self.numbers == "robust":
+                self.mean_, self.scale_ = robust_scales(filled, sample_weight)
+        # Scaled, a rare flag would be a huge number in the few rows that have it.
         is_flag = (missing | (numbers == 0) | (numbers == 1)).all(axis=0)
-        self.fill_ = np.where(is_flag, self.mean_, 0.0)
+        self.fill_ = np.where(is_flag, means, 0.0)
         self.mean_ = np.where(is_flag, 0.0, self.mean_)
         self.scale_ = np.where(is_flag, 1.0, self.scale_)
         self.number_columns_ = tuple(np.flatnonzero(~is_flag & ~self._is_empty).tolist())
@@ -135,7 +150,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             return self.scaler_.transform(X)
         numbers, words = _split(X.toarray() if sparse.issparse(X) else X, self._kinds)
         missing = np.isnan(numbers) | self._is_empty
-        scaled = np.where(missing, self.fill_, (numbers - self.mean_) / self.scale_)
+        scaled = (numbers - self.mean_) / self.scale_
+        if self.numbers == "robust":
+            bent = list(self.number_columns_)
+            scaled[:, bent] = smooth_clip(scaled[:, bent])
+        scaled = np.where(missing, self.fill_, scaled)
         parts = [scaled, missing[:, self.missing_columns_].astype(np.float64)]
         if words.shape[1]:
             parts.append(self.categories_.transform(words))

@@ -21,15 +21,20 @@ class Head(Strategy):
     Attributes
     ----------
     alias : str
+        The kind of task, behind the word for the loss if it is not the one of the kind:
+        ``"regression"``, ``"huber_regression"``.
+    kind : str
         The kind of task, a key of ``skmtl.tasks.KINDS``.
     weight_per_output : bool
         Whether each output has labels and weights of its own (a vector-valued regression),
         or all outputs of a task one label (a class).
     likelihood_factor : float
         ``f`` in ``f * loss / sigma^2 + log(sigma)``, the negative log-likelihood of noise sigma:
-        1/2 for squared errors, 1 for cross-entropies (a softmax of temperature sigma^2).
+        1/2 for squared errors, 1 for cross-entropies (a softmax of temperature sigma^2).  Or
+        half of it, where sigma^2 is the scale itself, as for absolute errors (Laplace).
     """
 
+    kind: ClassVar[str]
     weight_per_output: ClassVar[bool] = False
     likelihood_factor: ClassVar[float] = 1.0
 
@@ -62,9 +67,9 @@ class Head(Strategy):
         ----------
         z : Tensor of shape (member, task, output, sample)
             Outputs.
-        y : Tensor of shape (task, output, sample)
+        y : Tensor of shape (task, output, sample), or with a member axis before
             Targets from :meth:`encode`.
-        w : Tensor of shape (task, output or 1, sample or 1)
+        w : Tensor of shape (task, output or 1, sample or 1), or with a member axis before
             Weights; 0 where there is no label.
 
         Returns
@@ -111,14 +116,14 @@ class Head(Strategy):
 
         Parameters
         ----------
-        y : Tensor of shape (task, output, sample)
+        y : Tensor of shape (task, output, sample), or with a member axis before
             Targets.
-        w : Tensor of shape (task, output or 1, sample)
+        w : Tensor of shape (task, output or 1, sample), or with a member axis before
             Weights; 0 where there is no label.
 
         Returns
         -------
-        Tensor of shape (task, output, 1)
+        Tensor of shape (task, output, 1), or with a member axis before
             Outputs that minimise the weighted loss.
         """
 
@@ -128,13 +133,37 @@ class Head(Strategy):
 
         Parameters
         ----------
-        y, w : Tensor of shape (task, output, sample)
+        y, w : Tensor of shape (..., task, output, sample)
             Values and weights.
 
         Returns
         -------
-        Tensor of shape (task, output, 1)
+        Tensor of shape (..., task, output, 1)
             Means.
         """
         total = w.sum(-1, keepdim=True)
         return (w * y).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
+
+    @staticmethod
+    def weighted_quantiles(y: Tensor, w: Tensor, levels: tuple[float, ...]) -> Tensor:
+        """Return the values below which the weights make up given shares, 0 without weight.
+
+        Parameters
+        ----------
+        y, w : Tensor of shape (..., task, output, sample)
+            Values and weights.
+        levels : tuple of float
+            Shares, in (0, 1).
+
+        Returns
+        -------
+        Tensor of shape (..., task, output, level)
+            Values that occur; each minimises the weighted pinball loss of its level.
+        """
+        y, w = torch.broadcast_tensors(y, w)
+        y, order = y.sort(-1)
+        total = w.gather(-1, order).cumsum(-1)
+        whole = total[..., -1:]
+        wanted = whole * torch.tensor(levels, dtype=y.dtype, device=y.device)
+        place = torch.searchsorted(total.contiguous(), wanted.contiguous())
+        return torch.where(whole > 0, y.gather(-1, place.clamp_max(y.shape[-1] - 1)), 0.0)

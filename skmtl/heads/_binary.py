@@ -20,6 +20,7 @@ class BinaryHead(Head):
     """
 
     alias = "binary"
+    kind = "binary"
 
     def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one logit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from skmtl._strategy import resolve
 from skmtl.heads._base import Head
+from skmtl.tasks import Loss
 
 
 @dataclass(frozen=True)
 class HeadGroup:
-    """Tasks of one kind and width, which are computed together.
+    """Tasks of one kind, loss and width, which are computed together.
 
     Parameters
     ----------
@@ -88,20 +90,34 @@ class HeadSpec:
     n_columns : int
         Columns of y that it reads.
     n_classes : int
-        Its classes; 0 for a regression.
+        Its classes; 0 for numbers.
+    loss : Loss, default=None
+        The loss that it is trained by.  None: the one of its kind.
+    quantiles : tuple of float, default=()
+        Its levels, if it is a quantile task.
     """
 
     name: str
     kind: str
     n_columns: int
     n_classes: int
+    loss: Loss | None = None
+    quantiles: tuple[float, ...] = ()
+
+    def head(self) -> Head:
+        """Make the head: the one of its kind and loss, with their parameters."""
+        if self.loss is None:
+            options = {"quantiles": self.quantiles} if self.quantiles else {}
+            return resolve(self.kind, Head, "kind", **options)
+        alias = f"{self.loss.alias}_{self.kind}"
+        return resolve(alias, Head, "kind", **self.loss.parameters)
 
 
 @dataclass(frozen=True)
 class Layout:
     """The order of tasks, output rows and weight rows inside the network.
 
-    Tasks of one kind and width stand next to each other, so that each kind is one slice.
+    Tasks of one kind, loss and width stand next to each other, so that each is one slice.
 
     Parameters
     ----------
@@ -134,15 +150,19 @@ class Layout:
         Layout
             The same layout for the same tasks, however often it is made.
         """
-        heads = {spec.kind: resolve(spec.kind, Head, "kind") for spec in specs}
-        widths = [heads[s.kind].n_outputs(s.n_columns, s.n_classes) for s in specs]
-        kinds = list(heads)
-        order = sorted(range(len(specs)), key=lambda i: (kinds.index(specs[i].kind), widths[i], i))
+        sorts = [(spec.kind, spec.loss, spec.quantiles) for spec in specs]
+        heads = {sort: spec.head() for sort, spec in zip(sorts, specs, strict=True)}
+        widths = [
+            heads[sort].n_outputs(s.n_columns, s.n_classes)
+            for sort, s in zip(sorts, specs, strict=True)
+        ]
+        rank = {sort: i for i, sort in enumerate(heads)}
+        order = sorted(range(len(specs)), key=lambda i: (rank[sorts[i]], widths[i], i))
         groups: list[HeadGroup] = []
         task = row = weight = 0
-        for kind, width in dict.fromkeys((specs[i].kind, widths[i]) for i in order):
-            head = heads[kind]
-            n = sum(specs[i].kind == kind and widths[i] == width for i in order)
+        counts = Counter((sorts[i], widths[i]) for i in order)
+        for (sort, width), n in counts.items():
+            head = heads[sort]
             n_weights = n * (width if head.weight_per_output else 1)
             groups.append(
                 HeadGroup(

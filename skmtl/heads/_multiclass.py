@@ -21,6 +21,7 @@ class MulticlassHead(Head):
     """
 
     alias = "multiclass"
+    kind = "multiclass"
 
     def n_outputs(self, n_columns: int, n_classes: int) -> int:
         """Return one logit per class; a task without any label keeps one."""

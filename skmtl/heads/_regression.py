@@ -19,6 +19,7 @@ class RegressionHead(Head):
     """
 
     alias = "regression"
+    kind = "regression"
     weight_per_output = True
     likelihood_factor = 0.5
 

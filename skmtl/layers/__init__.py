@@ -18,5 +18,6 @@ from skmtl.layers._conv import StackedConv2d as StackedConv2d
 from skmtl.layers._dropout import Dropout as Dropout
 from skmtl.layers._layer_norm import StackedLayerNorm as StackedLayerNorm
 from skmtl.layers._linear import StackedLinear as StackedLinear
+from skmtl.layers._linear import spread_members as spread_members
 from skmtl.layers._seeds import Seeds as Seeds
 from skmtl.layers._trace_norm import trace_norm as trace_norm

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from skmtl.layers._linear import StackedLinear
+from skmtl.layers._linear import StackedLinear, spread_members
 from skmtl.layers._seeds import Seeds
 
 #: How the names of parameters end that are no weights of a product: penalties and weight decay
@@ -73,8 +73,9 @@ class Block:
     ----------
     make : callable
         Takes the number of copies and :class:`Seeds`, and returns a module that maps
-        (sample, \*input shape), read by all copies, or (copy, sample, \*input shape) to
-        (copy, sample, \*output shape).  Its parameters have the copies first.
+        (sample, \*input shape), read by all copies, (copy, sample, \*input shape) or (member,
+        sample, \*input shape), read by the copies of a member, to (copy, sample, \*output
+        shape).  Its parameters have the copies first.
     output_shape : tuple of int
         Shape of what it makes of one sample.
     """
@@ -116,7 +117,8 @@ class Stack(nn.Module):
 
     Shape
     -----
-    - Input: (sample, \*shape), the same for every copy, or (copy, sample, \*shape)
+    - Input: (sample, \*shape), the same for every copy, or (copy, sample, \*shape), or (member,
+      sample, \*shape), read by the copies of each member
     - Output: (copy, sample, \*output shape)
     """
 
@@ -133,9 +135,11 @@ class Stack(nn.Module):
         """Apply all blocks."""
         for block in self.blocks:
             x = block(x)
-        if not self.blocks and x.dim() == self.n_input_axes + 1:
-            x = x.expand(self.n_copies, *x.shape)
-        return x
+        if self.blocks:
+            return x
+        if x.dim() == self.n_input_axes + 1:
+            return x.expand(self.n_copies, *x.shape)
+        return spread_members(x, self.n_copies)
 
     def relu_chain(self) -> list[StackedLinear] | None:
         """List the linear layers, if a ReLU follows each, and nothing else.

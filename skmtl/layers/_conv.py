@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from skmtl.layers._linear import spread_members
+
 
 class StackedConv2d(nn.Module):
     """`n_copies` independent convolutions that keep height and width.
@@ -57,9 +59,8 @@ class StackedConv2d(nn.Module):
         shared = x.dim() == 4
         # torch's padding="same" warns about even kernels; the border is a copy in any case.
         before, after = (size - 1) // 2, size // 2
-        joined = (
-            x if shared else x.transpose(0, 1).flatten(1, 2)
-        )  # (sample, copy*in, height, width)
+        # (sample, copy*in, height, width)
+        joined = x if shared else spread_members(x, n_copies).transpose(0, 1).flatten(1, 2)
         if before != after:
             joined = F.pad(joined, (before, after, before, after))
         y = F.conv2d(

@@ -8,6 +8,24 @@ import torch
 from torch import Tensor, nn
 
 
+def spread_members(x: Tensor, n_copies: int) -> Tensor:
+    """Give each copy of a layer what its member reads.
+
+    Parameters
+    ----------
+    x : Tensor of shape (member, ...)
+        Inputs of members, of which each has the same number of copies, one after the other.
+    n_copies : int
+        Number of copies, a multiple of the number of members.
+
+    Returns
+    -------
+    Tensor of shape (copy, ...)
+        The same for the copies of a member; x itself where each member has one.
+    """
+    return x if len(x) == n_copies else x.repeat_interleave(n_copies // len(x), dim=0)
+
+
 class StackedLinear(nn.Module):
     """`n_copies` independent linear layers, computed as one batched product.
 
@@ -25,7 +43,8 @@ class StackedLinear(nn.Module):
 
     Shape
     -----
-    - Input: (sample, in_features), the same for every copy, or (copy, sample, in_features)
+    - Input: (sample, in_features), the same for every copy, or (copy, sample, in_features), or
+      (member, sample, in_features), read by the copies of each member, which stand together
     - Output: (copy, sample, out_features)
     """
 
@@ -45,6 +64,7 @@ class StackedLinear(nn.Module):
         if x.dim() == 2 and not x.requires_grad:
             x = x.expand(n_copies, *x.shape)  # the features themselves
         if x.dim() == 3:
+            x = spread_members(x, n_copies)
             return torch.baddbmm(self.bias, x, self.weight)
         # One input of all copies that wants a gradient: one wide product sums it on the way.
         wide = self.weight.transpose(0, 1).reshape(n_in, n_copies * n_out)

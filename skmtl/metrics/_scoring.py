@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from skmtl._strategy import did_you_mean
+from skmtl.metrics._repeaters import repeater_of
 from skmtl.metrics._skill import skill_score
 from skmtl.tasks import TaskOutput
 
-#: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks.
+#: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks, and so on.
 SKILL = "skill"
 
-#: How scikit-learn's scorers of numbers are called; on class codes they would be nonsense.
+#: How scikit-learn's scorers of numbers are called; on class codes without an order they would
+#: be nonsense.
 _OF_NUMBERS = (
     *("r2", "explained_variance", "max_error", "neg_max_error", "neg_mean_", "neg_median_"),
     *("neg_root_mean_", "d2_absolute_", "d2_pinball_", "d2_tweedie_"),
@@ -241,31 +243,23 @@ class _Rows:
         self.columns = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
 
     def score(self, position: int, metric: Any) -> float:
-        output = self.outputs[position]
-        columns = self.columns[position]
-        labelled = self.targets.mask[:, columns].all(axis=1)
-        weights = self.weights
-        if weights is not None and weights.ndim == 2:
-            weights = weights[:, position]
-        if weights is not None:
-            labelled &= weights > 0
-            weights = weights[labelled]
-        if not labelled.any() or not output.is_known:
-            return np.nan
-        y = self.targets.values[labelled, columns]
-        y = y[:, 0] if y.shape[1] == 1 else y
-        if output.task.has_classes:
-            y = y.astype(np.intp)
-        kept = TaskOutput(output.task, output.values[labelled])
+        task = self.outputs[position].task
         if metric == SKILL:
-            return skill_score(kept, y, weights)
-        if output.task.has_classes and str(metric).startswith(_OF_NUMBERS):
+            # That of a multilabel task takes single cells, all other metrics whole rows.
+            return self._skill(position, by_cell=task.kind == "multilabel")
+        is_nominal = task.has_classes and task.kind != "ordinal"
+        if is_nominal and str(metric).startswith(_OF_NUMBERS):
             raise ValueError(
-                f"Metric {metric!r} is for numbers, but task {output.task.name!r} is "
-                f"{output.task.kind}. If it is a number, declare it in the estimator: "
-                f"tasks={{{output.task.name!r}: 'regression'}}."
+                f"Metric {metric!r} is for numbers, but task {task.name!r} is {task.kind}. If it "
+                f"is a number, declare it in the estimator: tasks={{{task.name!r}: 'regression'}}."
             )
-        view = (_CodeClassifier if output.task.has_classes else _NumberRegressor)(kept, y)
+        kept = self._labelled(position, by_cell=False)
+        if kept is None:
+            return np.nan
+        output, y, weights = kept
+        y = y[:, 0] if y.shape[1] == 1 else y
+        y = y.astype(np.intp) if task.has_classes else y
+        view = repeater_of(output, y)
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):
             takes = inspect.signature(metric).parameters
@@ -276,37 +270,35 @@ class _Rows:
             return float(scorer(view, np.zeros((len(y), 1)), y, **options))
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"Metric {metric!r} failed on task {output.task.name!r} ({output.task.kind}): "
-                f"{error}"
+                f"Metric {metric!r} failed on task {task.name!r} ({task.kind}): {error}"
             ) from error
 
+    def _skill(self, position: int, *, by_cell: bool) -> float:
+        kept = self._labelled(position, by_cell=by_cell)
+        if kept is None:
+            return np.nan
+        output, y, weights = kept
+        return skill_score(output, y[:, 0] if y.shape[1] == 1 else y, weights)
 
-class _CodeClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier that repeats known probabilities, for scikit-learn's scorers."""
+    def _labelled(
+        self, position: int, *, by_cell: bool
+    ) -> tuple[TaskOutput, np.ndarray, np.ndarray | None] | None:
+        """Return outputs, targets and weights of the labelled rows; None if there are none.
 
-    def __init__(self, output: TaskOutput, y: np.ndarray) -> None:
-        n_classes = max(output.values.shape[1], int(y.max()) + 1, 2)
-        # Classes that training never saw have probability 0.
-        missing = n_classes - output.values.shape[1]
-        self.probabilities = np.pad(output.values, ((0, 0), (0, missing)))
-        self.codes = output.predicted
-        self.classes_ = np.arange(n_classes)
-
-    def predict(self, X: Any) -> np.ndarray:
-        return self.codes
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        return self.probabilities
-
-
-class _NumberRegressor(RegressorMixin, BaseEstimator):
-    """A regressor that repeats known predictions."""
-
-    def __init__(self, output: TaskOutput, y: np.ndarray) -> None:
-        self.values = output.values[:, 0] if y.ndim == 1 else output.values
-
-    def predict(self, X: Any) -> np.ndarray:
-        return self.values
+        By cell, a row counts if it has one label, and cells without one are NaN.
+        """
+        output, columns = self.outputs[position], self.columns[position]
+        values, mask = self.targets.values[:, columns], self.targets.mask[:, columns]
+        labelled = mask.any(axis=1) if by_cell else mask.all(axis=1)
+        weights = self.weights
+        if weights is not None:
+            weights = weights if weights.ndim == 1 else weights[:, position]
+            labelled &= weights > 0
+            weights = weights[labelled]
+        if not labelled.any() or not output.is_known:
+            return None
+        y = np.where(mask, values, np.nan)[labelled]
+        return TaskOutput(output.task, output.values[labelled]), y, weights
 
 
 def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:

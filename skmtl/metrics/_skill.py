@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from sklearn.metrics import log_loss, r2_score
+from sklearn.metrics import d2_tweedie_score, log_loss, mean_pinball_loss, r2_score
 
 from skmtl.tasks import TaskOutput
 
@@ -13,18 +15,24 @@ def skill_score(
 ) -> float:
     """Score one task on a scale that all kinds of task share.
 
-    ``1 - loss / loss of the best constant``: R2 for a regression task (squared error), D2
-    log loss for a class task (cross-entropy).  It is what training minimises, in units of
-    the null model: 1 is perfect, 0 as good as knowing the mean or the class shares,
-    negative worse than that.  Accuracy has no such zero, and a mean of R2 and accuracy
-    would let a task with rare classes look solved.
+    ``1 - loss / loss of the best constant``: 1 is perfect, 0 as good as knowing the mean or the
+    class shares, negative worse than that.  It is what training minimises, in units of the null
+    model.  Accuracy has no such zero, and a mean of R2 and accuracy would let a task with rare
+    classes look solved.  The loss goes by the kind of task, whatever it was trained by, so that
+    losses can be compared:
+
+    - regression: squared error, R2;
+    - classes, ordered or not: cross-entropy, D2 log loss; of a multilabel task summed over its
+      labelled cells;
+    - count: Poisson deviance, D2 Tweedie score of power 1;
+    - quantile: pinball loss, summed over the levels, D2 pinball score.
 
     Parameters
     ----------
     output : TaskOutput
         Predictions for the labelled rows.
     y : ndarray of shape (n_samples,) or (n_samples, n_columns)
-        Class codes, or numbers.
+        Class codes, or numbers.  NaN in a multilabel task: no label.
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights of the rows.
 
@@ -41,13 +49,43 @@ def skill_score(
     """
     if len(y) < 2:
         return np.nan
-    if not output.task.has_classes:
-        if np.all(np.ptp(y, axis=0) == 0):
-            return np.nan
-        return float(r2_score(y, output.values, sample_weight=sample_weight))
+    return _SKILLS[str(output.task.kind)](output, y, sample_weight)
+
+
+def _of_numbers(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
+    if np.all(np.ptp(y, axis=0) == 0):
+        return np.nan
+    return float(r2_score(y, output.values, sample_weight=weight))
+
+
+def _of_counts(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
+    y = y.ravel()
+    if np.ptp(y) == 0:
+        return np.nan
+    rates = np.maximum(output.values[:, 0], np.finfo(np.float64).tiny)
+    return float(d2_tweedie_score(y, rates, sample_weight=weight, power=1))
+
+
+def _of_quantiles(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
+    y = y.ravel()
+    if np.ptp(y) == 0:
+        return np.nan
+    weight = np.ones(len(y)) if weight is None else weight
+    order = np.argsort(y)
+    total = np.cumsum(weight[order])
+    loss = null = 0.0
+    for level, predicted in zip(output.task.quantiles, output.values.T, strict=True):
+        best = y[order[np.searchsorted(total, level * total[-1])]]
+        constant = np.full(len(y), best)
+        loss += mean_pinball_loss(y, predicted, sample_weight=weight, alpha=level)
+        null += mean_pinball_loss(y, constant, sample_weight=weight, alpha=level)
+    return float(1 - loss / null)
+
+
+def _of_classes(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
     codes = y.astype(np.intp)
     n_classes = max(output.task.n_classes, int(codes.max()) + 1)
-    shares = np.bincount(codes, weights=sample_weight, minlength=n_classes)
+    shares = np.bincount(codes, weights=weight, minlength=n_classes)
     shares = shares / shares.sum()
     if (shares > 0).sum() < 2:
         return np.nan
@@ -56,5 +94,35 @@ def skill_score(
     probabilities = np.pad(output.values, ((0, 0), (0, unseen)))
     null = -np.sum(shares[shares > 0] * np.log(shares[shares > 0]))
     labels = np.arange(n_classes)
-    loss = log_loss(codes, probabilities, sample_weight=sample_weight, labels=labels)
+    loss = log_loss(codes, probabilities, sample_weight=weight, labels=labels)
     return float(1 - loss / null)
+
+
+def _of_labels(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
+    y = y.reshape(len(y), -1)
+    cells = np.where(np.isnan(y), 0.0, 1.0 if weight is None else weight[:, None])
+    y = np.nan_to_num(y)
+    total = cells.sum(axis=0)
+    shares = (cells * y).sum(axis=0) / np.where(total > 0, total, 1.0)
+    null = (cells * _entropies(y, shares)).sum()
+    loss = (cells * _entropies(y, output.values)).sum()
+    return float(1 - loss / null) if null > 0 else np.nan
+
+
+def _entropies(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return ``-log`` of the probability of each label, cut off as scikit-learn does it."""
+    own = np.where(y > 0, p, 1 - p)
+    # A share of exactly 1 has no entropy, and no label that would tell.
+    return -np.log(np.clip(own, np.finfo(p.dtype).eps, 1.0))
+
+
+#: The skill of each kind of task.
+_SKILLS: dict[str, Callable[[TaskOutput, np.ndarray, np.ndarray | None], float]] = {
+    "regression": _of_numbers,
+    "count": _of_counts,
+    "quantile": _of_quantiles,
+    "binary": _of_classes,
+    "multiclass": _of_classes,
+    "ordinal": _of_classes,
+    "multilabel": _of_labels,
+}

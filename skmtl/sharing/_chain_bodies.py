@@ -72,12 +72,12 @@ class OutputChainBody(Body):
         links = (self.by_row * self.is_read).mT  # (member, row that reads, row that is read)
         if targets is None or not self.training or not self.teacher_forcing:
             return self._in_turn(z, links, None, None)[0]
-        y = torch.cat([y.flatten(0, 1) for y in targets.y])  # (row, sample)
+        # (row, sample), or with the members before that
+        y = torch.cat([y.flatten(-3, -2) for y in targets.y], dim=-2)
         if _is_complete(targets):
             return z + links @ y
-        labelled = torch.cat(
-            [(w > 0).expand_as(y).flatten(0, 1) for w, y in zip(targets.w, targets.y, strict=True)]
-        )
+        pairs = zip(targets.w, targets.y, strict=True)
+        labelled = torch.cat([(w > 0).expand_as(y).flatten(-3, -2) for w, y in pairs], dim=-2)
         with torch.no_grad():  # what stands for a label is no output to be trained
             read = self._in_turn(z, links, y, labelled)[1]
         return z + links @ read
@@ -89,7 +89,7 @@ class OutputChainBody(Body):
         z = z.index_select(1, self.order)
         links = links.index_select(1, self.order).index_select(2, self.order)
         if y is not None and labelled is not None:
-            y, labelled = y.index_select(0, self.order), labelled.index_select(0, self.order)
+            y, labelled = y.index_select(-2, self.order), labelled.index_select(-2, self.order)
         outputs, read = [], []
         known = z.new_empty(len(z), 0, z.shape[-1])
         for step in self.steps:
@@ -103,7 +103,7 @@ class OutputChainBody(Body):
                 # Of two probabilities the last says all.
                 passed = linked[:, :, -group.width :].flatten(1, 2)
                 if y is not None and labelled is not None:
-                    passed = torch.where(labelled[rows], y[rows], passed)
+                    passed = torch.where(labelled[..., rows, :], y[..., rows, :], passed)
                 read.append(passed)
             # Tasks of one depth do not read one another.
             known = torch.cat(read, dim=1)

@@ -90,7 +90,8 @@ class _LowRankBody(Body):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.combinations is None:
-            return x.expand(self.n_members, 1, *x.shape)  # (member, task=1, sample, feature)
+            h: Tensor = self.trunk(x)
+            return h.unflatten(0, (self.n_members, -1))[:, :1]  # (member, task=1, sample, feature)
         for block in self.trunk.blocks:
             with _one_at_a_time:
                 stacked = stacked_parameters(block)

@@ -6,6 +6,11 @@ from skmtl.tasks._encoder import Targets as Targets
 from skmtl.tasks._grouping import group_tasks as group_tasks
 from skmtl.tasks._inference import declare_tasks as declare_tasks
 from skmtl.tasks._inference import infer_kind as infer_kind
+from skmtl.tasks._loss import LOSSES as LOSSES
+from skmtl.tasks._loss import Absolute as Absolute
+from skmtl.tasks._loss import Focal as Focal
+from skmtl.tasks._loss import Huber as Huber
+from skmtl.tasks._loss import Loss as Loss
 from skmtl.tasks._output import TaskOutput as TaskOutput
 from skmtl.tasks._scaler import TargetScaler as TargetScaler
 from skmtl.tasks._stratify import stratified_folds as stratified_folds

@@ -81,7 +81,7 @@ def label_affinity(values: np.ndarray, mask: np.ndarray, tasks: Sequence[Task]) 
 
 def _columns(values: np.ndarray, labelled: np.ndarray, task: Task) -> np.ndarray:
     """Return a task's labels as numbers: indicators of three or more classes, 0 if missing."""
-    if not task.has_classes:
+    if not task.has_classes or task.kind == "multilabel":
         return np.where(labelled[:, None], values, 0.0)
     codes = np.where(labelled, values[:, 0], 0.0)
     n_classes = max(task.n_classes, int(codes.max(initial=0.0)) + 1)

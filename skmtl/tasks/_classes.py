@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def named_for(tasks: Sequence[Task], classes: Mapping[str, Any] | None) -> dict[
     Raises
     ------
     ValueError
-        If there is no such task, or it is a regression.
+        If there is no such task, or its labels are numbers.
     """
     given = {name: labels for name, labels in (classes or {}).items() if labels is not None}
     by_name = {task.name: task for task in tasks}
@@ -46,7 +47,8 @@ def named_for(tasks: Sequence[Task], classes: Mapping[str, Any] | None) -> dict[
             )
         if not by_name[name].has_classes and len(labels) > 0:
             raise ValueError(
-                f"Parameter `classes` names classes for task {name!r}, which is a regression. "
+                f"Parameter `classes` names classes for task {name!r}, which is a "
+                f"{by_name[name].kind}. "
                 "Declare it as 'classification', or leave it out."
             )
     return {name: given.get(name, task.classes) for name, task in by_name.items()}
@@ -78,10 +80,10 @@ def column_types(
         If a class is not among the categories that a column's type lists.
     """
     types = {column: frame[column].dtype for column in frame.columns}
-    for task in tasks:
-        column = task.columns[0]
+    class_columns = [(t, column) for t in tasks if t.has_classes for column in t.columns]
+    for task, column in class_columns:
         dtype = types[column]
-        if not task.has_classes or not isinstance(dtype, pd.CategoricalDtype):
+        if not isinstance(dtype, pd.CategoricalDtype):
             continue
         places = category_codes(task, dtype)
         new = [label for label, at in zip(task.classes, places, strict=True) if at < 0]
@@ -130,7 +132,7 @@ def with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
     Returns
     -------
     Task
-        Of kind "regression", "binary" or "multiclass".
+        Of one of the kinds in ``KINDS``.
 
     Raises
     ------
@@ -142,20 +144,18 @@ def with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
     Warns
     -----
     TaskWarning
-        If a class task has one class only.
+        If a class task has one class only, or words without an order are to be ordered.
     """
     columns = [frame[column] for column in task.columns]
     if not task.has_classes:
-        for column in columns:
-            if numbers(column) is None and column.notna().any():
-                raise ValueError(
-                    f"Task {task.name!r} is declared as regression, but column "
-                    f"{str(column.name)!r} holds {column.dtype} values such as "
-                    f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
-                    "numeric."
-                )
-        return Task(task.name, "regression", task.columns)
-    classes = _classes(columns[0], task) if len(declared) == 0 else tuple(declared)
+        _check_numbers(columns, task)
+        return replace(task, classes=())
+    if len(declared) > 0:
+        classes = tuple(declared)
+    elif task.kind == "multilabel":
+        classes = _common_labels(columns, task)
+    else:
+        classes = _classes(columns[0], task)
     if task.kind == "binary" and len(classes) > 2:
         raise ValueError(
             f"Task {task.name!r} is declared as binary, but column {str(columns[0].name)!r} has "
@@ -170,7 +170,51 @@ def with_classes(task: Task, frame: pd.DataFrame, declared: Any) -> Task:
             TaskWarning,
             stacklevel=5,
         )
-    return Task(task.name, kind, task.columns, classes)
+    if kind == "ordinal" and len(classes) > 2 and not len(declared) and _is_nominal(columns[0]):
+        warnings.warn(
+            f"Task {task.name!r} is ordinal, but nothing tells the order of its classes: they are "
+            f"taken as {' < '.join(map(str, classes[:10]))}. Name them in order, with "
+            f"Task({task.name!r}, 'ordinal', classes=[...]) or an ordered category.",
+            TaskWarning,
+            stacklevel=5,
+        )
+    return replace(task, kind=kind, classes=classes)
+
+
+def _check_numbers(columns: Sequence[pd.Series], task: Task) -> None:
+    for column in columns:
+        if numbers(column) is None and column.notna().any():
+            raise ValueError(
+                f"Task {task.name!r} is declared as {task.kind}, but column "
+                f"{str(column.name)!r} holds {column.dtype} values such as "
+                f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
+                "numeric."
+            )
+
+
+def _is_nominal(column: pd.Series) -> bool:
+    """Tell whether a column holds words or other things without an order of their own."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return not column.dtype.ordered and numbers(column.cat.categories.to_series()) is None
+    return numbers(column) is None
+
+
+def _common_labels(columns: Sequence[pd.Series], task: Task) -> tuple[Any, ...]:
+    """Return the two labels that all columns of a multilabel task have."""
+    found = list(dict.fromkeys(label for column in columns for label in _classes(column, task)))
+    if len(found) > 2:
+        raise ValueError(
+            f"Task {task.name!r} is declared as multilabel, so its columns must hold the same two "
+            f"labels, such as 0 and 1. Found {found[:6]} in the columns "
+            f"{[str(column.name) for column in columns]}. Take out the columns that differ, or "
+            "make them alike."
+        )
+    has_open_type = not any(isinstance(column.dtype, pd.CategoricalDtype) for column in columns)
+    if found and has_open_type and set(found) <= {0, 1}:
+        return (type(found[0])(0), type(found[0])(1))  # a label that does not occur is known
+    if len({type(label) for label in found}) > 1:
+        return tuple(sorted(found, key=str))
+    return tuple(sorted(found))
 
 
 def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:

@@ -126,7 +126,7 @@ class TargetEncoder:
         self.columns_ = tuple(frame.columns)
         self.dtypes_ = column_types(frame, self.tasks_, self.container_)
         self.container_ = self.container_.wide_enough(
-            {task.columns[0]: task.classes for task in self.tasks_ if task.has_classes}
+            {c: task.classes for task in self.tasks_ if task.has_classes for c in task.columns}
         )
         self.labelled_ = {
             task.name: bool(frame[list(task.columns)].notna().to_numpy().any()) for task in tasks
@@ -185,7 +185,7 @@ class TargetEncoder:
         Raises
         ------
         ValueError
-            If columns are missing, a target is infinite, or a class is new.
+            If columns are missing, a target is infinite, a count negative, or a class new.
         """
         frame, _ = read_table(y)
         frame = self._match_columns(frame)
@@ -201,7 +201,8 @@ class TargetEncoder:
         Parameters
         ----------
         predictions : list of ndarray
-            A task's class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns).
+            A task's class codes, shape (n_samples,), or numbers or codes of a multilabel task,
+            shape (n_samples, n_columns).
         index : pandas.Index, default=None
             Row labels of a pandas result.
 
@@ -220,7 +221,8 @@ class TargetEncoder:
                 if not self.labelled_[task.name]:
                     columns[column] = _missing(len(predicted), dtype, task)
                 elif task.has_classes:
-                    columns[column] = _decode(predicted, task, dtype)
+                    codes = predicted if predicted.ndim == 1 else predicted[:, i]
+                    columns[column] = _decode(codes, task, dtype)
                 else:
                     columns[column] = pd.Series(predicted[:, i]).astype(_float_type(dtype))
         frame = pd.DataFrame({column: columns[column] for column in self.columns_})
@@ -303,10 +305,17 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
         values = numbers(column)
         if values is None and column.notna().any():
             raise ValueError(
-                f"Task {task.name!r} is a regression, but column {str(column.name)!r} holds "
+                f"Task {task.name!r} is a {task.kind}, but column {str(column.name)!r} holds "
                 f"{column.dropna().tolist()[0]!r}. Make it numeric, or fit anew."
             )
-        return np.full(len(column), np.nan) if values is None else values
+        values = np.full(len(column), np.nan) if values is None else values
+        if task.kind == "count" and (values < 0).any():
+            raise ValueError(
+                f"Task {task.name!r} is a count, but column {str(column.name)!r} holds negative "
+                f"numbers in {int((values < 0).sum())} rows. Mark a missing label as NaN, or "
+                "declare it as 'regression'."
+            )
+        return values
     known = pd.Index(list(task.classes), dtype=object if task.classes else None)
     labels = pd.Index(column.astype(object))
     missing = column.isna().to_numpy()
@@ -314,7 +323,8 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
     new = (codes < 0) & ~missing
     if new.any():
         found = sorted({str(label) for label in labels[new]})
-        if unseen == "error":
+        # A column of a multilabel task has no room for a third label.
+        if unseen == "error" or task.kind == "multilabel":
             raise ValueError(
                 f"Task {task.name!r}: column {str(column.name)!r} holds classes that were not "
                 f"seen before: {found[:5]}. Known are {list(known[:10])}. Name all classes "

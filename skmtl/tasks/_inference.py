@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -67,7 +68,8 @@ def infer_kind(column: pd.Series) -> str:
     -------
     {"regression", "classification"}
         The kind.  Whether a classification is binary or multi-class follows from the
-        number of classes.
+        number of classes.  The other kinds are never inferred: whole numbers may be counts
+        or grades, but which of them only the user knows.
 
     Examples
     --------
@@ -184,7 +186,7 @@ def _find(column: Hashable, labels: list[Any], task: str) -> Any:
 
 def _with_labels(task: Task, labels: list[Any]) -> Task:
     columns = tuple(_find(column, labels, task.name) for column in task.columns)
-    return Task(task.name, task.kind, columns, task.classes)
+    return replace(task, columns=columns)
 
 
 def _with_kind(task: Task, frame: pd.DataFrame) -> Task:
@@ -193,4 +195,4 @@ def _with_kind(task: Task, frame: pd.DataFrame) -> Task:
         kind = "regression"
     if kind is None:
         kind = CLASSIFICATION if task.classes else infer_kind(frame[task.columns[0]])
-    return Task(task.name, kind, task.columns, task.classes)
+    return replace(task, kind=kind)

@@ -18,9 +18,11 @@ class TaskOutput:
     task : Task
         The task.
     values : ndarray
-        Of a class task: probabilities, shape (n_samples, n_classes).  Of a regression
-        task: numbers in the units of y, shape (n_samples, n_columns).  NaN, or without a
-        column, if the task never had a label.
+        Of a class task: probabilities, shape (n_samples, n_classes); of a multilabel task
+        those of its second label, shape (n_samples, n_columns).  Of a task of numbers:
+        numbers in the units of y, shape (n_samples, n_columns); of a quantile task all
+        levels, shape (n_samples, n_levels).  NaN, or without a column, if the task never had
+        a label.
     """
 
     task: Task
@@ -33,7 +35,15 @@ class TaskOutput:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns)."""
+        """Class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns).
+
+        Of a multilabel task the codes 0 and 1, shape (n_samples, n_columns); of a quantile
+        task the level nearest to 0.5.
+        """
+        if self.task.kind == "quantile":
+            return self.values[:, [self.task.middle]]
+        if self.task.kind == "multilabel":
+            return (self.values > 0.5).astype(np.intp)
         if not self.task.has_classes:
             return self.values
         if self.task.n_classes == 0:

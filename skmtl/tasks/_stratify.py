@@ -57,7 +57,7 @@ def stratified_folds(
     K. Sechidis, G. Tsoumakas, I. Vlahavas: On the Stratification of Multi-Label Data,
     ECML PKDD 2011, Algorithm 1.
     """
-    codes = _codes(targets, tasks)  # (n_samples, n_tasks)
+    codes = _codes(targets, tasks)  # (n_samples, n_tasks), more with a multilabel task
     strata, owners = _strata(codes)  # (n_samples, n_strata), task of a stratum of many classes
     folds = np.full(len(targets), -1)
     counts = strata.sum(axis=0)
@@ -139,20 +139,27 @@ def _deal(n_rows: int, wanted: np.ndarray, room: np.ndarray, tie: np.ndarray) ->
 
 
 def _codes(targets: Targets, tasks: tuple[Task, ...]) -> np.ndarray:
-    """Return the class or quantile bin of each row in each task, -1 where it has no label."""
-    codes = np.full((len(targets), len(tasks)), -1)
+    """Return the class or quantile bin of each row in each task, -1 where it has no label.
+
+    A multilabel task has a column of codes for each of its own.
+    """
+    codes = []
     start = 0
-    for code, task in zip(codes.T, tasks, strict=True):
+    for task in tasks:
         span = slice(start, start + task.n_columns)
         start = span.stop
-        present = targets.mask[:, span].any(axis=1)
         if task.has_classes:
-            code[present] = targets.values[present, span.start].astype(np.intp)
-        elif present.any():
+            own = np.where(targets.mask[:, span], targets.values[:, span], -1)
+            codes.append(own.astype(np.intp))
+            continue
+        code = np.full(len(targets), -1)
+        present = targets.mask[:, span].any(axis=1)
+        if present.any():
             mean = targets.values[:, span].mean(axis=1)
             edges = np.unique(np.quantile(mean[present], np.linspace(0, 1, N_BINS + 1)[1:-1]))
             code[present] = np.searchsorted(edges, mean[present], side="right")
-    return codes
+        codes.append(code[:, None])
+    return np.hstack(codes)
 
 
 def _strata(codes: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:

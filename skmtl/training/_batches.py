@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from skmtl.heads import Layout
 
@@ -21,6 +22,8 @@ CHUNK_ENTRIES = {"cpu": 1 << 18, "cuda": 1 << 26}
 
 class BatchTargets(NamedTuple):
     """Targets of one batch.
+
+    If members have rows of their own, all shapes have the members first.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ class Batch(NamedTuple):
 
     Parameters
     ----------
-    x : Tensor of shape (sample, ...)
+    x : Tensor of shape (sample, ...), or (member, sample, ...) for rows of their own
         Features.
     targets : BatchTargets
         Targets and weights.
@@ -74,6 +77,8 @@ class TaskData:
         Whether every cell has a label of weight 1.
     scale : Tensor of shape (task,)
         What the losses of the tasks are multiplied by.
+    members : tuple of Tensor of shape (n,), int64, on the device, or None, default=None
+        The rows of each member; None: all rows for all.
     """
 
     x: Any
@@ -82,6 +87,7 @@ class TaskData:
     layout: Layout
     is_complete: bool
     scale: Tensor
+    members: tuple[Tensor, ...] | None = None
 
     @classmethod
     def pack(
@@ -158,6 +164,10 @@ class BatchIterator:
     once, and a batch is a slice of a chunk.  Sizes differ by one row at most: a small last
     batch would move the model as far as a full one.
 
+    Members with rows of their own each have an order of their own.  In training all take as
+    many rows as the one that has the fewest, by chance other ones in each epoch; else the
+    shorter ones are filled up with rows of weight 0.
+
     Parameters
     ----------
     dataset : TaskData
@@ -172,8 +182,12 @@ class BatchIterator:
         self, dataset: TaskData, batch_size: int, generator: torch.Generator | None = None
     ) -> None:
         self.dataset = dataset
-        self.batch_size = min(batch_size, len(dataset))
         self.generator = generator
+        self._n_rows = len(dataset)
+        if dataset.members is not None:
+            pick = max if generator is None else min
+            self._n_rows = pick(map(len, dataset.members))
+        self.batch_size = min(batch_size, self._n_rows)
         self._task_of_weight = torch.as_tensor(
             dataset.layout.task_of_weight, device=dataset.w.device
         )
@@ -181,57 +195,83 @@ class BatchIterator:
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        return -(-len(self.dataset) // self.batch_size)
+        return -(-self._n_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over one epoch."""
-        if len(self) == 1:
+        if len(self) == 1 and self.dataset.members is None:
             # One batch of all rows: their order is without effect, so gather them once.
             if self._whole is None:
                 rows = torch.arange(len(self.dataset), device=self.dataset.y.device)
-                self._whole = list(self._chunk(rows, len(rows)))
+                self._whole = list(self._chunk(rows, None, len(rows)))
             return iter(self._whole)
         return self._batches()
 
-    def _batches(self) -> Iterator[Batch]:
-        n, n_batches = len(self.dataset), len(self)
-        order = torch.arange(n)
+    def _order(self) -> tuple[Tensor, Tensor | None]:
+        """Return the rows of an epoch, (..., row), and which of them count, if not all do."""
+        data, device = self.dataset, self.dataset.y.device
+        if data.members is None:
+            order = torch.arange(len(data))
+            if self.generator is not None:
+                order = torch.randperm(len(data), generator=self.generator)
+            return order.to(device), None
         if self.generator is not None:
-            order = torch.randperm(n, generator=self.generator)
+            orders = [torch.randperm(len(rows), generator=self.generator) for rows in data.members]
+            drawn = [order[: self._n_rows].to(device) for order in orders]
+            return torch.stack(
+                [rows[order] for rows, order in zip(data.members, drawn, strict=True)]
+            ), None
+        rows = pad_sequence(list(data.members), batch_first=True)
+        n_own = torch.tensor([len(own) for own in data.members], device=device)
+        return rows, torch.arange(self._n_rows, device=device) < n_own.unsqueeze(1)
+
+    def _batches(self) -> Iterator[Batch]:
+        n, n_batches = self._n_rows, len(self)
+        order, counts = self._order()
         device = self.dataset.y.device
-        order = order.to(device)
         per_row = self.dataset.y.shape[1] + _n_features(self.dataset.x)
+        per_row *= 1 if self.dataset.members is None else len(self.dataset.members)
         small, n_large = divmod(n, n_batches)
         start = 0
         for size, count in ((small + 1, n_large), (small, n_batches - n_large)):
             step = max(1, CHUNK_ENTRIES.get(device.type, 1 << 18) // (size * per_row))
             for first in range(0, count, step):
-                rows = min(step, count - first) * size
-                yield from self._chunk(order[start : start + rows], size)
-                start += rows
+                stop = start + min(step, count - first) * size
+                counted = None if counts is None else counts[..., start:stop]
+                yield from self._chunk(order[..., start:stop], counted, size)
+                start = stop
 
-    def _chunk(self, rows: Tensor, size: int) -> Iterator[Batch]:
-        data = self.dataset
-        n = len(rows) // size
-        x = data.features(rows).unflatten(0, (n, size))
-        y = data.y.index_select(0, rows).unflatten(0, (n, size)).transpose(1, 2).contiguous()
-        if data.is_complete:
+    def _chunk(self, rows: Tensor, counted: Tensor | None, size: int) -> Iterator[Batch]:
+        data, lead = self.dataset, rows.shape[:-1]
+        n, flat, axis = rows.shape[-1] // size, rows.flatten(), len(lead)
+        # The batches first, then the members, if they have rows of their own.
+        x = data.features(flat).unflatten(0, (*lead, n, size)).movedim(axis, 0)
+        y = self._by_batch(data.y, flat, (*lead, n, size))
+        if data.is_complete and counted is None:
             # One number stands for all: every cell has a label of weight 1.
             w = data.w.new_full((1, data.w.shape[1], 1), 1.0).expand(n, -1, -1)
             cells = data.w.new_full((1, data.w.shape[1]), float(size)).expand(n, -1)
         else:
-            w = data.w.index_select(0, rows).unflatten(0, (n, size)).transpose(1, 2).contiguous()
-            cells = (w > 0).sum(-1).to(w.dtype)  # (batch, weight row)
-        n_labelled = cells.new_zeros(n, data.layout.n_tasks)
-        n_labelled.index_add_(1, self._task_of_weight, cells)
+            w = self._by_batch(data.w, flat, (*lead, n, size))
+            if counted is not None:
+                w = w * counted.unflatten(-1, (n, size)).movedim(axis, 0).unsqueeze(-2)
+            cells = (w > 0).sum(-1).to(w.dtype)  # (batch, .., weight row)
+        n_labelled = cells.new_zeros(*cells.shape[:-1], data.layout.n_tasks)
+        n_labelled.index_add_(-1, self._task_of_weight, cells)
         share = data.scale / n_labelled.clamp_min(1.0)
-        w = w * share.index_select(1, self._task_of_weight).unsqueeze(-1)
+        w = w * share.index_select(-1, self._task_of_weight).unsqueeze(-1)
         groups = data.layout.groups
         ys = zip(*(group.outputs(y).unbind() for group in groups), strict=True)
         ws = zip(*(group.weights_of(w).unbind() for group in groups), strict=True)
-        counts = n_labelled.unbind(), (n_labelled > 0).unbind()
-        for batch in zip(x.unbind(), ys, ws, *counts, strict=True):
+        presence = n_labelled.unbind(), (n_labelled > 0).unbind()
+        for batch in zip(x.unbind(), ys, ws, *presence, strict=True):
             yield Batch(batch[0], BatchTargets(*batch[1:]))
+
+    @staticmethod
+    def _by_batch(table: Tensor, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Gather (sample, row) into (batch, .., row, sample)."""
+        gathered = table.index_select(0, rows).unflatten(0, shape).transpose(-1, -2)
+        return gathered.movedim(len(shape) - 2, 0).contiguous()
 
 
 def _n_features(x: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
+from skmtl.training._average import WeightAverage
 from skmtl.training._backward import StepResult, autograd_backward
 from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
 from skmtl.training._callbacks import StopTraining
@@ -38,6 +39,8 @@ class TaskNet(NeuralNet):
         Losses, weighting and penalties.
     generator : torch.Generator, default=None
         Draws the order of the rows.
+    ema_decay : float, default=0.0
+        Of the moving average of the weights that judges and predicts; 0: none.
     iterator_train, iterator_valid : type, default=BatchIterator
         Makes batches of a table.
     train_split : None, default=None
@@ -54,6 +57,7 @@ class TaskNet(NeuralNet):
         *,
         criterion: Any,
         generator: torch.Generator | None = None,
+        ema_decay: float = 0.0,
         iterator_train: Any = BatchIterator,
         iterator_valid: Any = BatchIterator,
         train_split: Any = None,
@@ -61,6 +65,7 @@ class TaskNet(NeuralNet):
         **kwargs: Any,
     ) -> None:
         self.generator = generator
+        self.ema_decay = ema_decay
         super().__init__(
             module,
             criterion=criterion,
@@ -82,6 +87,7 @@ class TaskNet(NeuralNet):
         # tensors to a machine without it; a second reference would not.
         self.module, self.criterion = Network, Objective
         self._epoch = _EpochSums()
+        self._average: WeightAverage | None = None
         self._lowest: dict[str, float] = {}  # loss of the best epoch so far, by prefix
         return self
 
@@ -112,9 +118,13 @@ class TaskNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.stops_ = False
+        self._average = WeightAverage(self.module_, self.ema_decay) if self.ema_decay else None
         self.notify("on_train_begin", X=X, y=y)
-        with suppress(StopTraining):
-            self.fit_loop(X, y, **fit_params)
+        try:
+            with suppress(StopTraining):
+                self.fit_loop(X, y, **fit_params)
+        finally:
+            self._average = None
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -184,6 +194,8 @@ class TaskNet(NeuralNet):
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
         """Take a step of skorch's own loop."""
         step = super().train_step(batch, **fit_params)
+        if self._average is not None:
+            self._average.update()
         self._look_back(batch)
         return step
 
@@ -207,12 +219,14 @@ class TaskNet(NeuralNet):
         """
         if iterator is None:
             return
-        if self._listens_to_batches(training):
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        else:
-            # One row stands for all batches: callbacks of skorch look for it.
-            self.history.new_batch()
-            (self._train if training else self._evaluate)(iterator)
+        average = self._average if training else None
+        with nullcontext() if average is None else average.raw():
+            if self._listens_to_batches(training):
+                super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            else:
+                # One row stands for all batches: callbacks of skorch look for it.
+                self.history.new_batch()
+                (self._train if training else self._evaluate)(iterator)
         epoch = self._epoch.read(self.criterion_, training=training)
         losses, total = epoch.losses, epoch.total
         self.history.record(f"{prefix}_loss", total)
@@ -234,6 +248,8 @@ class TaskNet(NeuralNet):
             optimizer.zero_grad()
             step = backward(*batch)
             optimizer.step()
+            if self._average is not None:
+                self._average.update()
             self._look_back(batch)
             self._record(step, batch.targets)
 
@@ -302,19 +318,22 @@ class _EpochSums:
         """Return the means of tasks that have labels, and their combination; start anew."""
         if self._sums is None:
             return _Epoch({}, {}, float("nan"))
-        present, counts = self._counts > 0, self._counts.clamp_min(1)
-        means = self._sums / counts  # (member, task)
+        counts = self._counts.expand_as(self._sums)  # (member, task)
+        n_labels = counts.sum(0)
+        pooled = self._sums.sum(0) / n_labels.clamp_min(1)
         weighting = objective.weighting
         with torch.no_grad():
             # Weights that change would make epochs incomparable: then the plain sum.
-            sums = weighting(means, present) if weighting.is_constant else means.sum(1)
-            total = sums.mean()
+            total = pooled.sum()
+            if weighting.is_constant:
+                total = weighting(pooled.expand_as(counts), n_labels > 0).mean()
             if training:
-                weighting.end_epoch(means, present)
-        weights = means[:0] if self._weights is None else self._weights / counts
+                weighting.end_epoch(self._sums / counts.clamp_min(1), self._counts > 0)
+        weights = pooled[:0]
+        if self._weights is not None:
+            weights = self._weights.sum(0) / n_labels.clamp_min(1)
         # One transfer of everything.
-        parts = (means.mean(0), self._counts, weights.mean(0) if len(weights) else weights[0:0])
-        flat = torch.cat([*(part.flatten() for part in parts), total.reshape(1)]).tolist()
+        flat = torch.cat([pooled, n_labels, weights, total.reshape(1)]).tolist()
         self._sums = self._weights = None
         names, n = objective.layout.names, objective.layout.n_tasks
         labelled = [i for i in range(n) if flat[n + i]]

@@ -35,12 +35,15 @@ class Network(nn.Module):
         Models within the trunk; each has heads of its own, and stands as a member.
     row_size : int, default=1
         Entries of the largest tensor between two blocks, for one sample.
+    n_input_axes : int, default=1
+        Axes of one sample.
     follows_dtype : bool, default=True
         Whether the body computes in the type of its weights, whatever that is.
 
     Shape
     -----
-    - Input: (sample, \*shape of one sample), and in training the targets of the batch
+    - Input: (sample, \*shape of one sample), read by all members, or (member, sample, \*shape of
+      one sample), and in training the targets of the batch
     - Output: (member, output row, sample); the submodels of a member one after the other
     """
 
@@ -51,6 +54,7 @@ class Network(nn.Module):
         *,
         n_submodels: int = 1,
         row_size: int = 1,
+        n_input_axes: int = 1,
         follows_dtype: bool = True,
     ) -> None:
         super().__init__()
@@ -58,6 +62,7 @@ class Network(nn.Module):
         self.heads = heads
         self.n_submodels = n_submodels
         self.row_size = row_size
+        self.n_input_axes = n_input_axes
         self.follows_dtype = follows_dtype
         self._kept: tuple[list[Any], Network] | None = None
 
@@ -72,7 +77,7 @@ class Network(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of shape (sample, ...)
+        x : Tensor of shape (sample, ...) or (member, sample, ...)
             Features.
 
         Returns
@@ -84,8 +89,10 @@ class Network(nn.Module):
         if k == 1:
             return self.body(x)
         # The submodels read the batch one after the other, along the axis of the samples.
-        h = self.body(x.repeat(k, *[1] * (x.dim() - 1)))  # (member, task or 1, submodel*sample, f)
-        return h.unflatten(2, (k, len(x))).transpose(1, 2).flatten(0, 1)
+        lead = [1] * (x.dim() - 1 - self.n_input_axes)
+        copies = x.repeat(*lead, k, *[1] * self.n_input_axes)
+        h = self.body(copies)  # (member, task or 1, submodel*sample, feature)
+        return h.unflatten(2, (k, -1)).transpose(1, 2).flatten(0, 1)
 
     @property
     def evaluation_rows(self) -> int:
@@ -287,6 +294,7 @@ class NetworkSpec:
             heads,
             n_submodels=n_submodels,
             row_size=row_size,
+            n_input_axes=len(inputs.shape),
             follows_dtype=self.trunk.follows_dtype,
         )
 

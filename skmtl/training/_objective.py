@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from skmtl.heads import Layout
+from skmtl.layers import spread_members
 from skmtl.penalties import PenaltyModule
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
@@ -49,6 +50,11 @@ def mean_of(losses: Tensor, n_submodels: int) -> Tensor:
         Means.
     """
     return losses.unflatten(0, (-1, n_submodels)).mean(1)
+
+
+def _of_submodels(part: Tensor, n: int) -> Tensor:
+    """Give the submodels of a member, if members have rows of their own, what it has."""
+    return spread_members(part, n) if part.dim() == 4 else part
 
 
 class Weighed(NamedTuple):
@@ -122,7 +128,10 @@ class Objective(nn.Module):
         z = z.contiguous()  # samples last, see Head
         losses, gradients = [], []
         for group, y, w in zip(self.layout.groups, targets.y, targets.w, strict=True):
-            loss, gradient = group.head.loss_and_gradient(group.outputs(z), y, w)
+            rows = group.outputs(z)
+            loss, gradient = group.head.loss_and_gradient(
+                rows, _of_submodels(y, len(z)), _of_submodels(w, len(z))
+            )
             losses.append(loss)
             gradients.append(gradient.flatten(1, 2))
         if len(losses) == 1:

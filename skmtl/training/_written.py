@@ -59,7 +59,7 @@ class WrittenBackward:
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
         objective, output = self.objective, self.output
-        h = x.expand(len(output.weight), *x.shape)  # (member, sample, feature)
+        h = x if x.dim() == 3 else x.expand(len(output.weight), *x.shape)  # (member, sample, f)
         inputs = [h]
         for layer in self.hidden:
             h = torch.baddbmm(layer.bias, h, layer.weight).relu_()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skmtl._strategy import Strategy, did_you_mean, resolve
-from skmtl.layers import Block, Inputs, Seeds, check_whole
+from skmtl.layers import Block, Inputs, Seeds, check_whole, spread_members
 
 #: Widest embedding of a category column with ``cat_embeddings="auto"``.
 _WIDEST = 16
@@ -226,6 +226,8 @@ class _EmbeddedTable(nn.Module):
             self.categories.append(nn.Parameter(weight))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            x = spread_members(x, len(next(self.parameters())))
         parts = []
         if self.numbers is not None:
             parts.append(self.numbers(x.index_select(-1, self.of_numbers)).flatten(2))

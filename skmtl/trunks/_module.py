@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from skmtl.layers import Block, Inputs, Seeds
+from skmtl.layers import Block, Inputs, Seeds, spread_members
 from skmtl.trunks._base import Trunk
 
 #: One build at a time may borrow torch's global generator.
@@ -144,6 +144,7 @@ class _ModuleCopies(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shared = x.dim() == self.n_axes + 1
+        x = x if shared else spread_members(x, len(self.copies))
         outputs = [copy(x if shared else x[i]) for i, copy in enumerate(self.copies)]
         return torch.stack(outputs)  # (copy, sample, feature)
 
@@ -165,6 +166,7 @@ class _ModuleCopies(nn.Module):
         named = {name.removeprefix("copies."): p for name, p in parameters.items()}
         n_copies = len(next(iter(named.values())))
         shared = x.dim() == self.n_axes + 1
+        x = x if shared else spread_members(x, n_copies)
         outputs = [
             functional_call(
                 self.copies[0],

@@ -21,6 +21,7 @@ from skmtl.layers import (
     check_probability,
     check_sizes,
     check_whole,
+    spread_members,
 )
 from skmtl.trunks._base import Trunk
 from skmtl.trunks._embedding import NumEmbedding, embed
@@ -196,6 +197,8 @@ class _BatchEnsemble(nn.Module):
         self.bias = nn.Parameter(start.bias.detach().unsqueeze(1).repeat(1, k, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            x = spread_members(x, len(self.weight))
         x = x.unflatten(-2, (self.k, -1)) * self.input_scale  # (copy, submodel, sample, feature)
         y = torch.bmm(x.flatten(1, 2), self.weight).unflatten(1, (self.k, -1))
         return torch.addcmul(self.bias, self.output_scale, y).flatten(1, 2)
@@ -215,6 +218,8 @@ class _Shared(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.input_scale is not None:
+            if x.dim() == 3:
+                x = spread_members(x, len(self.input_scale))
             x = x.unflatten(-2, (self.k, -1)) * self.input_scale
             x = x.flatten(1, 2)  # (copy, submodel*sample, feature)
         return self.linear(x)  # (copy, submodel*sample, feature)

@@ -25,6 +25,7 @@ from skmtl import (
     MultiTaskNetClassifierRegressor,
     MultiTaskNetRegressor,
 )
+from skmtl.features import FeatureEncoder
 from skmtl.metrics import TaskScoring
 from skmtl.model_selection import TaskStratifiedKFold
 
@@ -665,7 +666,8 @@ def test_without_preprocessing_missing_values_are_an_error_that_names_the_column
 def test_without_preprocessing_numbers_pass_as_they_are():
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
     model = net(preprocess=None, max_epochs=1, lr=1e-12, optimizer="sgd").fit(frame, NUMBER)
-    scaled = net(max_epochs=1, lr=1e-12, optimizer="sgd").fit(frame, NUMBER)
+    standardise = FeatureEncoder(numbers="standard")
+    scaled = net(preprocess=standardise, max_epochs=1, lr=1e-12, optimizer="sgd").fit(frame, NUMBER)
     standard = (X - X.mean(axis=0)) / X.std(axis=0)
     np.testing.assert_allclose(
         model.predict(frame.assign(**dict(zip("abc", standard.T, strict=True)))),

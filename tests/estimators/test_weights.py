@@ -6,7 +6,7 @@ import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skmtl.estimators._weights import cell_weights, check_sample_weight
-from skmtl.tasks import TargetEncoder
+from skmtl.tasks import TargetEncoder, Task
 
 
 @pytest.fixture
@@ -52,3 +52,13 @@ def test_unknown_word(encoded):
     targets, encoder = encoded
     with pytest.raises(ValueError, match="must be None, 'balanced' or a mapping"):
         cell_weights(np.ones((4, 2)), "balance", targets, encoder)
+
+
+def test_balanced_evens_out_each_column_of_a_multilabel_task():
+    Y = pd.DataFrame({"a": [0, 0, 0, 1], "b": [1, 1, np.nan, 0]})
+    encoder = TargetEncoder([Task("tags", "multilabel", columns=["a", "b"])]).fit(Y)
+    rows = check_sample_weight(None, 4, encoder.tasks_)
+    weights = cell_weights(rows, "balanced", encoder.transform(Y), encoder)
+    assert weights[3, 0] == pytest.approx(weights[:3, 0].sum())
+    assert weights[3, 1] == pytest.approx(weights[:2, 1].sum())
+    assert weights[2, 1] == 0

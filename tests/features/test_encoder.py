@@ -17,7 +17,7 @@ WORDS = pd.DataFrame(
 
 def test_by_hand():
     X = pd.DataFrame({"size": [1.0, None, 3.0], "town": ["a", "b", "a"]})
-    encoded = FeatureEncoder().fit_transform(X)
+    encoded = FeatureEncoder(numbers="standard").fit_transform(X)
     # size with mean 2 and deviation 1, whether it is missing, town a, town b
     np.testing.assert_allclose(encoded, [[-1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
     assert encoded.dtype == np.float64
@@ -25,14 +25,16 @@ def test_by_hand():
 
 def test_numbers_as_the_standard_scaler():
     expected = StandardScaler().fit_transform(NUMBERS)
-    np.testing.assert_allclose(FeatureEncoder().fit_transform(NUMBERS), expected)
-    np.testing.assert_allclose(FeatureEncoder().fit_transform(pd.DataFrame(NUMBERS)), expected)
+    np.testing.assert_allclose(FeatureEncoder(numbers="standard").fit_transform(NUMBERS), expected)
+    np.testing.assert_allclose(
+        FeatureEncoder(numbers="standard").fit_transform(pd.DataFrame(NUMBERS)), expected
+    )
 
 
 def test_weights_as_the_standard_scaler():
     weights = RANDOM.integers(1, 4, 50)
     expected = StandardScaler().fit(NUMBERS, sample_weight=weights).transform(NUMBERS)
-    encoder = FeatureEncoder().fit(NUMBERS, sample_weight=weights)
+    encoder = FeatureEncoder(numbers="standard").fit(NUMBERS, sample_weight=weights)
     np.testing.assert_allclose(encoder.transform(NUMBERS), expected)
 
 
@@ -51,7 +53,7 @@ def test_sparse_is_scaled_and_stays_sparse():
 
 def test_numbers_come_first_then_what_is_missing_then_words():
     X = pd.DataFrame({"w": ["a", "b"], "n": [None, 3.0], "m": [0.0, 2.0]})
-    encoder = FeatureEncoder().fit(X)
+    encoder = FeatureEncoder(numbers="standard").fit(X)
     np.testing.assert_allclose(encoder.transform(X), [[0, -1, 1, 1, 0], [0, 1, 0, 0, 1]])
     assert encoder.n_features_out_ == 5
 
@@ -67,7 +69,7 @@ def test_numbers_come_first_then_what_is_missing_then_words():
     ],
 )
 def test_columns_that_are_read_as_numbers(cells, expected):
-    encoded = FeatureEncoder().fit_transform(pd.DataFrame({"c": cells}))
+    encoded = FeatureEncoder(numbers="standard").fit_transform(pd.DataFrame({"c": cells}))
     np.testing.assert_allclose(encoded[:, 0], expected)
     assert encoded.shape == (2, 1)
 
@@ -111,7 +113,7 @@ def test_rare_and_unknown_words_share_a_column():
 
 
 def test_new_gap_becomes_the_mean():
-    encoder = FeatureEncoder().fit(NUMBERS)
+    encoder = FeatureEncoder(numbers="standard").fit(NUMBERS)
     new = NUMBERS.copy()
     new[:5, 1] = np.nan
     expected = StandardScaler().fit_transform(NUMBERS)
@@ -215,7 +217,7 @@ def test_columns_of_numbers_and_of_categories():
             "nothing": [np.nan] * 4,
         }
     )
-    encoder = FeatureEncoder().fit(X)
+    encoder = FeatureEncoder(numbers="standard").fit(X)
     # flag, yes, size, count, nothing; missing flag, size, nothing; word a, b, None; town x, y
     assert encoder.number_columns_ == (2, 3)
     assert encoder.category_columns_ == ((8, 11), (11, 13))
@@ -282,3 +284,41 @@ def test_names_of_the_encoded_columns():
 def test_sparse_columns_of_zeros_and_ones_are_no_numbers():
     X = sparse.csr_array([[1.0, 0.5], [0.0, 2.0], [1.0, 0.0]])
     assert FeatureEncoder().fit(X).number_columns_ == (1,)
+
+
+def test_robust_numbers_by_hand():
+    X = np.array(
+        [[1.0, 0.0, 7.0], [2.0, 0.0, 7.0], [3.0, 0.0, 7.0], [4.0, 10.0, 7.0], [np.nan] * 3]
+    )
+    encoded = FeatureEncoder().fit_transform(X)
+    # Quartiles that are entries: 1, 2 and 3; of the second, half the range: 5.
+    scaled = (np.array([1.0, 2, 3, 4]) - 2) / 2
+    np.testing.assert_allclose(encoded[:4, 0], scaled / np.sqrt(1 + (scaled / 3) ** 2))
+    np.testing.assert_allclose(encoded[:4, 1], [0, 0, 0, 2 / np.sqrt(1 + 4 / 9)])
+    np.testing.assert_array_equal(encoded[:, 2], 0)
+    np.testing.assert_array_equal(encoded[4, :3], 0)
+    np.testing.assert_array_equal(encoded[4, 3:], 1)
+
+
+def test_robust_numbers_stay_within_bounds_and_in_order():
+    X = np.random.default_rng(0).standard_cauchy(size=(500, 1))
+    encoded = FeatureEncoder().fit_transform(X)
+    assert np.abs(encoded).max() < 3
+    assert (encoded[np.argsort(X[:, 0]), 0] == np.sort(encoded[:, 0])).all()
+    far = FeatureEncoder().fit(X).transform(np.array([[1e300], [-1e300]]))
+    np.testing.assert_allclose(far, [[3], [-3]])
+
+
+def test_a_weight_of_two_is_a_row_twice():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(40, 3))
+    X[random.random(X.shape) < 0.2] = np.nan
+    weights = random.integers(0, 3, size=40)
+    weighted = FeatureEncoder().fit(X, sample_weight=weights.astype(float))
+    repeated = FeatureEncoder().fit(np.repeat(X, weights, axis=0))
+    np.testing.assert_allclose(weighted.transform(X), repeated.transform(X))
+
+
+def test_how_numbers_are_scaled_is_a_word():
+    with pytest.raises(ValueError, match="`numbers` must be 'robust' or 'standard'"):
+        FeatureEncoder(numbers="minmax").fit(np.ones((2, 1)))

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from skmtl.heads import HeadSpec, Layout
+from skmtl.tasks import Focal, Huber
 from tests.oracle import MIXED
 
 # Kinds in the order in which they appear, then widths, then the user's order.
@@ -101,3 +102,39 @@ def test_a_class_task_without_a_label_keeps_a_row():
 def test_unknown_kind():
     with pytest.raises(ValueError, match=r"`kind = 'regresion'`\. Did you mean 'regression'\?"):
         Layout.of([HeadSpec("a", "regresion", 1, 0)])
+
+
+def test_tasks_of_one_kind_and_several_losses_are_groups_of_their_own():
+    specs = [
+        HeadSpec("a", "regression", 1, 0),
+        HeadSpec("b", "regression", 1, 0, loss=Huber(0.5)),
+        HeadSpec("c", "quantile", 1, 0, quantiles=(0.1, 0.9)),
+        HeadSpec("d", "regression", 1, 0, loss=Huber(2.0)),
+        HeadSpec("e", "regression", 1, 0, loss=Huber(0.5)),
+        HeadSpec("f", "multiclass", 1, 3, loss=Focal(1.0)),
+        HeadSpec("g", "quantile", 1, 0, quantiles=(0.1, 0.5)),
+        HeadSpec("h", "multilabel", 4, 2),
+        HeadSpec("i", "ordinal", 1, 5),
+        HeadSpec("j", "count", 1, 0),
+    ]
+    layout = Layout.of(specs)
+    assert layout.names == tuple("abecdfghij")
+    found = [
+        (repr(g.head), g.n_tasks, g.width, g.weights.stop - g.weights.start) for g in layout.groups
+    ]
+    assert found == [
+        ("RegressionHead()", 1, 1, 1),
+        ("HuberHead(delta=0.5)", 2, 1, 2),
+        ("QuantileHead(quantiles=(0.1, 0.9))", 1, 2, 1),
+        ("HuberHead(delta=2.0)", 1, 1, 1),
+        ("FocalMulticlassHead(gamma=1.0)", 1, 3, 1),
+        ("QuantileHead(quantiles=(0.1, 0.5))", 1, 2, 1),
+        ("MultilabelHead()", 1, 4, 4),
+        ("OrdinalHead()", 1, 4, 1),
+        ("CountHead()", 1, 1, 1),
+    ]
+
+
+def test_a_loss_that_a_kind_does_not_have():
+    with pytest.raises(ValueError, match=r"`kind = 'huber_binary'`"):
+        Layout.of([HeadSpec("a", "binary", 1, 2, loss=Huber())])

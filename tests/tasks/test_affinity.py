@@ -109,3 +109,13 @@ def test_too_few_common_rows_and_no_spread_are_nan():
 
 def test_a_single_task():
     assert label_affinity(np.ones((4, 1)), np.ones((4, 1), dtype=bool), numbers(1)) == [[1.0]]
+
+
+def test_labels_in_several_columns_go_with_their_best_combination():
+    rng = np.random.default_rng(0)
+    tags = rng.integers(2, size=(80, 3)).astype(float)
+    number = tags @ [1.0, -2.0, 0.5]
+    tasks = [Task("t", "multilabel", columns=list("abc"), classes=[0, 1]), Task("n", "regression")]
+    values = np.column_stack([tags, number])
+    found = label_affinity(values, np.ones_like(values, dtype=bool), tasks)
+    assert found[0, 1] == pytest.approx(1.0)

@@ -7,8 +7,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 
-from skmtl.tasks import TargetEncoder, Task
+from skmtl.tasks import Focal, Huber, TargetEncoder, Task, TaskWarning
 
 ORDER = [Task("c", classes=["b", "a"])]
 CELLS = ["a", "b", "b", "a"]
@@ -109,3 +110,133 @@ def test_no_classes_for_a_task_say_nothing_of_it():
     y = pd.DataFrame({"word": ["a", "b"], "size": [0.5, 1.5]})
     encoder = TargetEncoder([Task("word", classes=["b", "a"])])
     assert encoder.fit(y, {"word": None, "size": []}).tasks_[0].classes == ("b", "a")
+
+
+# ------------------------------------------------------------------------------------------------
+# Ordered classes and labels in several columns
+# ------------------------------------------------------------------------------------------------
+
+
+def classes_of(y, *tasks):
+    return TargetEncoder(list(tasks)).fit(y).tasks_[0].classes
+
+
+def test_numbers_and_ordered_categories_have_an_order():
+    grade = Task("g", "ordinal")
+    assert classes_of(pd.DataFrame({"g": [3, 1, 2, None]}), grade) == (1, 2, 3)
+    ordered = pd.Categorical(["low", "high"], ["low", "mid", "high"], ordered=True)
+    assert classes_of(pd.DataFrame({"g": ordered}), grade) == ("low", "mid", "high")
+    assert classes_of(pd.DataFrame({"g": pd.Categorical([3, 1, 2])}), grade) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("dtype", ["str", "category", object])
+def test_words_without_an_order_are_taken_as_sorted_with_a_warning(dtype):
+    y = pd.DataFrame({"g": pd.Series(["low", "mid", "high"], dtype=dtype)})
+    with pytest.warns(TaskWarning, match="they are taken as high < low < mid. Name them in order"):
+        assert classes_of(y, Task("g", "ordinal")) == ("high", "low", "mid")
+    named = Task("g", "ordinal", classes=["low", "mid", "high"])
+    assert classes_of(y, named) == ("low", "mid", "high")
+
+
+def test_two_words_need_no_order():
+    assert classes_of(pd.DataFrame({"g": ["no", "yes"]}), Task("g", "ordinal")) == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"a": [0, 1, 0], "b": [0, 0, 0]}, (0, 1)),
+        ({"a": [1, 1, 1], "b": [1, 1, 1]}, (0, 1)),
+        ({"a": [0.0, None, 0.0], "b": [None, None, None]}, (0, 1)),
+        ({"a": [True, None, False], "b": [True, True, True]}, (False, True)),
+        ({"a": [0, 1, 0], "b": [True, True, False]}, (0, 1)),
+        ({"a": ["no", "yes", None], "b": ["no", "no", "no"]}, ("no", "yes")),
+    ],
+)
+def test_the_labels_of_several_columns_are_common(columns, expected):
+    tags = Task("t", "multilabel", columns=["a", "b"])
+    assert classes_of(pd.DataFrame(columns), tags) == expected
+
+
+@pytest.mark.parametrize("name", ["object", "category", "polars", "array", "tensor", "records"])
+def test_labels_in_several_columns_come_back_as_they_were(name):
+    frame = pd.DataFrame({"a": ["no", "yes", "no"], "b": ["no", "no", "no"], "c": [1.5, 2.5, 3.5]})
+    flags = (frame[["a", "b"]] == "yes").astype(int)
+    y, columns = {
+        "object": (frame, ["a", "b"]),
+        "category": (frame.astype({"a": "category", "b": pd.CategoricalDtype(["yes", "no"])}), ["a", "b"]),
+        "polars": (pl.from_pandas(frame.astype({"a": object, "b": object})), ["a", "b"]),
+        "array": (flags.to_numpy(), [0, 1]),
+        "tensor": (torch.as_tensor(flags.to_numpy()), [0, 1]),
+        "records": (flags.to_records(index=False).view(np.ndarray), ["a", "b"]),
+    }[name]  # fmt: skip
+    if name == "category":
+        y["a"] = y["a"].cat.set_categories(["no", "yes"])
+    encoder = TargetEncoder([Task("tags", "multilabel", columns=columns)]).fit(y)
+    targets = encoder.transform(y)
+    tags = next(i for i, task in enumerate(encoder.tasks_) if task.name == "tags")
+    assert targets.values[:, :2].astype(int).tolist() == [[0, 0], [1, 0], [0, 0]]
+    predictions = [targets.values[:, 2:]]
+    predictions.insert(tags, targets.values[:, :2].astype(np.intp))
+    restored = encoder.restore(predictions[: len(encoder.tasks_)])
+    if isinstance(y, pd.DataFrame):
+        pd.testing.assert_frame_equal(restored, y)
+    elif isinstance(y, pl.DataFrame):
+        assert restored.equals(y)
+    else:
+        assert type(restored) is type(y)
+        assert restored.dtype == y.dtype
+        assert restored.tolist() == y.tolist()
+
+
+def test_more_than_two_labels_are_an_error():
+    y = pd.DataFrame({"a": [0, 1, 2], "b": [0, 1, 0]})
+    message = r"'t' is declared as multilabel, so .* Found \[0, 1, 2\] in the columns \['a', 'b'\]"
+    with pytest.raises(ValueError, match=message):
+        TargetEncoder([Task("t", "multilabel", columns=["a", "b"])]).fit(y)
+
+
+@pytest.mark.parametrize("unseen", ["error", "code"])
+def test_a_third_label_after_fit_is_an_error(unseen):
+    encoder = TargetEncoder([Task("t", "multilabel", columns=["a", "b"])])
+    encoder.fit(pd.DataFrame({"a": [0, 1], "b": [0, 1]}))
+    with pytest.raises(ValueError, match="column 'b' holds classes that were not seen before"):
+        encoder.transform(pd.DataFrame({"a": [0, 1], "b": [0, 2]}), unseen=unseen)
+
+
+@pytest.mark.parametrize("kind", ["count", "quantile"])
+def test_numbers_are_declared_and_words_are_an_error(kind):
+    y = pd.DataFrame({"n": [0, 1, 2, 3], "w": list("abcd")})
+    encoder = TargetEncoder({"n": kind}).fit(y)
+    assert encoder.tasks_[0].kind == kind
+    assert encoder.transform(y).values[:, 0].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=f"'w' is declared as {kind}, but column 'w' holds"):
+        TargetEncoder({"w": kind}).fit(y)
+    with pytest.raises(ValueError, match=f"Task 'n' is a {kind}, but column 'n' holds 'a'"):
+        encoder.transform(y.assign(n=y["w"]))
+
+
+def test_negative_counts_are_an_error_with_their_number():
+    encoder = TargetEncoder({"n": "count"}).fit(pd.DataFrame({"n": [0.5, 1.0, None]}))
+    message = "Task 'n' is a count, but column 'n' holds negative numbers in 2 rows"
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(pd.DataFrame({"n": [-0.5, 1.0, -3.0]}))
+
+
+def test_losses_and_levels_survive_the_fit():
+    y = pd.DataFrame({"x": [0.5, 1.5], "c": ["a", "b"], "q": [1.5, 2.5]})
+    declared = {
+        "x": Task("x", loss="huber"),
+        "c": Task("c", "classification", loss="focal"),
+        "q": Task("q", "quantile", quantiles=[0.2]),
+    }
+    x, c, q = TargetEncoder(declared).fit(y).tasks_
+    assert (x.kind, x.loss) == ("regression", Huber())
+    assert (c.kind, c.loss, c.classes) == ("binary", Focal(), ("a", "b"))
+    assert q.quantiles == (0.2,)
+
+
+def test_a_loss_that_the_inferred_kind_does_not_have_is_an_error():
+    y = pd.DataFrame({"c": ["a", "b"]})
+    with pytest.raises(ValueError, match="the loss 'huber' is for tasks of kind 'regression'"):
+        TargetEncoder([Task("c", loss="huber")]).fit(y)

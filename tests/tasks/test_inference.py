@@ -151,3 +151,14 @@ def test_doubled_names_are_an_error_even_as_text():
 def test_no_column_is_an_error():
     with pytest.raises(ValueError, match=r"at least one column. Found 0"):
         declare_tasks(pd.DataFrame(index=range(3)), None)
+
+
+def test_other_kinds_are_declared_by_word_and_never_inferred():
+    frame = pd.DataFrame(
+        {"visits": [0, 3, 1, 40, 7, 2], "grade": [1, 2, 3, 1, 2, 3], "y": [0.5] * 6}
+    )
+    inferred = {task.name: task.kind for task in declare_tasks(frame, None)}
+    assert set(inferred.values()) <= {"regression", "classification"}
+    declared = declare_tasks(frame, {"visits": "count", "grade": "ordinal", "y": "quantile"})
+    assert [task.kind for task in declared] == ["count", "ordinal", "quantile"]
+    assert [task.kind for task in declare_tasks(frame, "count")] == ["count"] * 3

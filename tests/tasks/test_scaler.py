@@ -73,3 +73,38 @@ def test_agrees_with_numpy_on_labelled_cells():
     inside = np.where(targets.mask, scaler.transform(targets.values), np.nan)
     np.testing.assert_allclose(np.nanmean(inside, axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(np.nanstd(inside, axis=0), 1)
+
+
+def test_counts_are_divided_by_their_mean_and_not_shifted():
+    counts = (Task("visits", "count"), Task("none", "count"))
+    targets = table([[2, 0], [4, 0], [99, 0]], [[1, 1], [1, 1], [0, 1]])
+    weights = np.array([[3.0, 1], [1, 1], [0, 1]])
+    scaler = TargetScaler().fit(targets, weights, counts)
+    np.testing.assert_allclose(scaler.mean_, [0, 0])
+    np.testing.assert_allclose(scaler.scale_, [2.5, 1])
+    assert scaler.is_constant_.tolist() == [False, True]
+    np.testing.assert_allclose(scaler.transform(targets.values)[:2], [[0.8, 0], [1.6, 0]])
+
+
+def test_robust_losses_have_robust_scales():
+    values = np.array([[1.0], [2], [3], [4], [1e6]])
+    robust = (Task("y", "regression", loss="huber"),)
+    scaler = TargetScaler().fit(table(values), np.ones((5, 1)), robust)
+    # The outlier is so far off that the distance of the others says too little: the deviation.
+    assert (scaler.mean_[0], scaler.scale_[0]) == (3.0, pytest.approx(values.std()))
+    values[-1] = 30.0
+    scaler = TargetScaler().fit(table(values), np.ones((5, 1)), robust)
+    assert (scaler.mean_[0], scaler.scale_[0]) == (3.0, pytest.approx(1.4826))
+    repeated = TargetScaler().fit(table(values), np.array([[1.0], [1], [1], [9], [1]]), robust)
+    assert repeated.mean_[0] == 4.0  # a weight is a repetition
+    normal = np.random.default_rng(0).normal(5, 2, size=(20_000, 1))
+    scaler = TargetScaler().fit(table(normal), np.ones((20_000, 1)), robust)
+    np.testing.assert_allclose([scaler.mean_[0], scaler.scale_[0]], [5, 2], rtol=0.02)
+
+
+@pytest.mark.parametrize("values", [[0.0, 0, 0, 5, 0], [7.0, 7, 7, 7, 7]])
+def test_robust_scales_of_labels_that_are_mostly_alike(values):
+    values = np.array(values)[:, None]
+    task = (Task("y", "regression", loss="absolute"),)
+    scaler = TargetScaler().fit(table(values), np.ones((5, 1)), task)
+    assert scaler.scale_[0] == (values.std() or 1.0)

@@ -180,3 +180,25 @@ def test_two_tasks_of_many_classes_are_both_spread_better_than_by_plain_folds():
 
     for column in values.T:
         assert mean_deviation(column, folds) < 0.8 * mean_deviation(column, plain)
+
+
+def test_each_column_of_a_multilabel_task_is_dealt_out():
+    rng = np.random.default_rng(0)
+    values = (rng.random((90, 4)) < [0.1, 0.3, 0.5, 0.2]).astype(float)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    targets = codes(values)
+    tags = (Task("tags", "multilabel", columns=list("abcd"), classes=[0, 1]),)
+    folds = folds_of(targets, tags, [1 / 3] * 3)
+    single = tuple(Task(name, "binary", classes=[0, 1]) for name in "abcd")
+    assert largest_deviation(targets, single, folds, 3) <= 1.5
+    assert (folds == folds_of(targets, single, [1 / 3] * 3)).all()  # as if they were four tasks
+
+
+def test_other_kinds_are_spread_by_their_class_or_their_bins():
+    rng = np.random.default_rng(0)
+    values = np.column_stack([rng.poisson(3.0, 60), rng.integers(3, size=60), rng.normal(size=60)])
+    tasks = (Task("n", "count"), Task("g", "ordinal", classes=[0, 1, 2]), Task("q", "quantile"))
+    folds = folds_of(codes(values), tasks, [0.5, 0.5])
+    halves = [np.bincount(values[folds == k, 1].astype(int)) for k in (0, 1)]
+    assert np.abs(halves[0] - halves[1]).max() <= 1
+    assert abs(np.median(values[folds == 0, 2]) - np.median(values[folds == 1, 2])) < 0.4

@@ -104,7 +104,7 @@ def test_digits_in_a_pipeline():
     Y = np.column_stack([y, y % 2])
     net = MultiTaskNetClassifier(
         trunk=CNN(channels=(8,), hidden_layer_sizes=(32,), image_shape=(8, 8)),
-        max_epochs=10,
+        max_epochs=15,
         random_state=0,
     )
     model = make_pipeline(MinMaxScaler(), net).fit(X[:1200], Y[:1200])

@@ -1,0 +1,256 @@
+"""Intervals and sets that hold the truth with a given frequency, by rows that were held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl.estimators._predicting import has_class_task
+from skmtl.tasks import TaskOutput
+
+
+@dataclass(frozen=True)
+class Conformity:
+    """How far held-out labels were from what was predicted.
+
+    Parameters
+    ----------
+    scores : dict of str to ndarray of shape (n_rows, n_columns)
+        By task; NaN where there is no label.  Numbers: the distance from the prediction, in the
+        units of y; classes: 1 - the probability of the true one; quantiles: the distance
+        outside of the outer levels, negative within.
+    """
+
+    scores: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, outputs: list[TaskOutput], values: np.ndarray, mask: np.ndarray) -> Conformity:
+        """Score predictions of held-out rows.
+
+        Parameters
+        ----------
+        outputs : list of TaskOutput
+            Predictions.
+        values : ndarray of shape (n_rows, n_columns)
+            Numbers in the units of y and class codes.
+        mask : ndarray of shape (n_rows, n_columns), bool
+            Which cells have a label.
+
+        Returns
+        -------
+        Conformity
+            The scores.
+        """
+        scores, start = {}, 0
+        for output in outputs:
+            columns = slice(start, start + output.task.n_columns)
+            found = _distance(output, values[:, columns])
+            scores[output.task.name] = np.where(mask[:, columns], found, np.nan)
+            start = columns.stop
+        return cls(scores)
+
+    def reach(self, task: str, coverage: float, *, joint: bool) -> np.ndarray:
+        """Return the score that the truth stays below with a given frequency.
+
+        Parameters
+        ----------
+        task : str
+            The task.
+        coverage : float
+            The frequency, for each column of y by itself.
+        joint : bool
+            Whether all columns of all tasks together shall reach it.
+
+        Returns
+        -------
+        ndarray of shape (n_columns,)
+            Infinite where there are too few labels for the frequency.
+        """
+        share = self._joint_share(coverage) if joint else coverage
+        columns = self.scores[task].T
+        return np.array([_quantile(column[~np.isnan(column)], share) for column in columns])
+
+    def _joint_share(self, coverage: float) -> float:
+        """Return the frequency per column at which all columns together reach `coverage`."""
+        cells = np.column_stack(list(self.scores.values()))
+        complete = cells[~np.isnan(cells).any(axis=1)]
+        n_rows, n_columns = complete.shape
+        if n_columns == 1:
+            return coverage
+        if (n_rows + 1) * (1 - coverage) < _LEAST_BEYOND:
+            # Too few rows with all labels to see them together: Bonferroni.
+            return 1 - (1 - coverage) / n_columns
+        order = np.sort(complete, axis=0)
+        ranks = [np.searchsorted(order[:, c], complete[:, c], "right") for c in range(n_columns)]
+        worst = np.max(ranks, axis=0)  # of each row
+        return min(_quantile(worst, coverage) / (n_rows + 1), 1.0)
+
+
+#: Complete rows that must lie beyond the joint quantile.
+_LEAST_BEYOND = 5
+
+
+class ConformalMixin:
+    """Predictions with a promised coverage."""
+
+    _conformity: Conformity | None
+
+    def predict_interval(self, X: Any, coverage: float = 0.9, *, joint: bool = False) -> Any:
+        """Predict intervals that hold the truth with a given frequency.
+
+        By conformal prediction: the interval of a number is the prediction plus and minus the
+        distance that the given share of the held-out labels kept, the same in all rows; that of
+        a quantile task, its outer levels, moved by such a distance.  Held out are each member's
+        own fold, the rows parted off for early stopping, or X_val and y_val.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Features.
+        coverage : float, default=0.9
+            The frequency, in (0, 1), for each column of y by itself.
+        joint : bool, default=False
+            Whether the intervals and sets of all tasks of a row shall all hold the truth with
+            that frequency.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_samples, 2) or (n_samples, n_columns, 2)
+            Lower and upper ends by task that predicts numbers, in the units of y.  For a single
+            1-D target the array alone.  Infinite if too few labels were held out: fewer than
+            ``coverage / (1 - coverage)``.
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out in `fit`, or `coverage` is out of range.
+
+        Notes
+        -----
+        New rows have to be like the training rows: coverage holds on average over them, not for
+        each kind of row.  With folds, the scores are of single members and the prediction is
+        the mean of all, which is a little better, so that intervals tend to be a little wide;
+        early stopping has seen the rows, which acts the other way.  Rows count alike, whatever
+        their sample weight.  Joint coverage goes by rows that have all labels, and where they
+        are few, by Bonferroni's inequality.
+
+        References
+        ----------
+        R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani: Predictive Inference with the
+        Jackknife+, Annals of Statistics 49, 2021 (cross-validation).  Y. Romano, E. Patterson,
+        E. J. Candes: Conformalized Quantile Regression, NeurIPS 2019.
+        """
+        reaches = self._reaches(coverage, joint)
+        found = {}
+        for output in self.predict_outputs(X):  # type: ignore[attr-defined]
+            if output.task.has_classes:
+                continue
+            lower, upper = _outer(output)
+            reach = reaches[output.task.name]
+            ends = np.stack([lower - reach, upper + reach], axis=2)
+            if output.task.kind == "count":
+                ends = ends.clip(0.0)
+            found[output.task.name] = ends[:, 0] if output.task.n_columns == 1 else ends
+        return self._by_task(found)  # type: ignore[attr-defined]
+
+    @available_if(has_class_task)
+    def predict_set(self, X: Any, coverage: float = 0.9, *, joint: bool = False) -> Any:
+        """Predict sets of classes that hold the true one with a given frequency.
+
+        A class is in the set if ``1 - its probability`` is no larger than that of the true
+        class was in the given share of the held-out rows; the likeliest one always is.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Features.
+        coverage : float, default=0.9
+            The frequency, in (0, 1), for each column of y by itself.
+        joint : bool, default=False
+            Whether the intervals and sets of all tasks of a row shall all hold the truth with
+            that frequency.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_samples, n_classes), bool
+            By class task; columns in the order of ``classes_``.  For a single 1-D target the
+            array alone.  A multilabel task has shape (n_samples, n_columns, n_classes).
+
+        Raises
+        ------
+        ValueError
+            If no rows were held out in `fit`, or `coverage` is out of range.
+
+        Notes
+        -----
+        As for :meth:`predict_interval`.
+
+        References
+        ----------
+        M. Sadinle, J. Lei, L. Wasserman: Least Ambiguous Set-Valued Classifiers with Bounded
+        Error Levels, JASA 114, 2019.
+        """
+        reaches = self._reaches(coverage, joint)
+        found = {}
+        for output in self.predict_outputs(X):  # type: ignore[attr-defined]
+            if not output.task.has_classes:
+                continue
+            p = _probabilities(output)  # (sample, column, class)
+            far = 1 - p > reaches[output.task.name][:, None]
+            chosen = ~far | (p == p.max(axis=2, keepdims=True, initial=0.0))
+            found[output.task.name] = chosen if output.task.kind == "multilabel" else chosen[:, 0]
+        return self._by_task(found)  # type: ignore[attr-defined]
+
+    def _reaches(self, coverage: Any, joint: bool) -> dict[str, np.ndarray]:
+        check_is_fitted(self, "net_")
+        is_number = isinstance(coverage, Real) and not isinstance(coverage, bool)
+        if not is_number or not 0 < float(coverage) < 1:
+            raise ValueError(
+                "Parameter `coverage` must be a number between 0 and 1. Found "
+                f"`coverage = {coverage!r}`."
+            )
+        if self._conformity is None:
+            raise ValueError(
+                "Intervals and sets are judged by rows that `fit` held out, and it held out none. "
+                "Fit with `early_stopping=True`, or with X_val and y_val."
+            )
+        share, scores = float(coverage), self._conformity.scores
+        return {name: self._conformity.reach(name, share, joint=joint) for name in scores}
+
+
+def _distance(output: TaskOutput, truth: np.ndarray) -> np.ndarray:
+    """Return how far labels are from a prediction, shape (n_rows, n_columns)."""
+    if output.task.has_classes:
+        p = _probabilities(output)  # (row, column, class)
+        if p.shape[2] == 0:  # a task without any label
+            return np.full(truth.shape, np.nan)
+        codes = np.nan_to_num(truth).astype(np.intp).clip(0, max(p.shape[2] - 1, 0))
+        distance: np.ndarray = 1 - np.take_along_axis(p, codes[:, :, None], axis=2)[:, :, 0]
+        return distance
+    lower, upper = _outer(output)
+    return np.maximum(lower - truth, truth - upper)
+
+
+def _outer(output: TaskOutput) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends from which distances count, each of shape (n_rows, n_columns)."""
+    if output.task.kind == "quantile":
+        return output.values[:, :1], output.values[:, -1:]
+    return output.values, output.values
+
+
+def _probabilities(output: TaskOutput) -> np.ndarray:
+    """Return the probabilities, shape (n_rows, n_columns, n_classes)."""
+    if output.task.kind == "multilabel":
+        return np.stack([1 - output.values, output.values], axis=2)
+    return output.values[:, None]
+
+
+def _quantile(scores: np.ndarray, share: float) -> float:
+    """Return the score with the given share of n + 1 below or at it; infinite beyond the last."""
+    position = int(np.ceil(share * (len(scores) + 1) - 1e-9))
+    return float(np.sort(scores)[position - 1]) if position <= len(scores) else np.inf

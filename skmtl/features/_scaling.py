@@ -1,0 +1,70 @@
+"""Scales of numbers that a few wild values cannot spoil."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Rows that quantiles are taken of, evenly spaced, for more would cost seconds.
+QUANTILE_ROWS = 100_000
+
+#: What the scaled numbers stay within.
+BOUND = 3.0
+
+
+def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return median and interquartile range of each column.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples, n_columns)
+        NaN where missing; no column without any number.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; a weight of 2 is a row twice.
+
+    Returns
+    -------
+    center : ndarray of shape (n_columns,)
+        Medians.
+    scale : ndarray of shape (n_columns,)
+        Interquartile ranges; where that is 0, half the range; 1 for a constant.
+    """
+    step = -(-len(numbers) // QUANTILE_ROWS)
+    numbers = numbers[::step]
+    weights = np.ones(len(numbers)) if weights is None else weights[::step]
+    low, center, high = np.nanquantile(
+        numbers, [0.25, 0.5, 0.75], axis=0, weights=_spread(weights, numbers), method="inverted_cdf"
+    )
+    counted = np.where(weights[:, None] > 0, numbers, np.nan)
+    half = (np.nanmax(counted, axis=0) - np.nanmin(counted, axis=0)) / 2
+    scale = high - low
+    scale = np.where(scale > 0, scale, half)
+    return center, np.where(scale > 0, scale, 1.0)
+
+
+def _spread(weights: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return weights by cell: all alike would be those of columns whose labelled rows weigh 0."""
+    by_cell = np.broadcast_to(weights[:, None], numbers.shape)
+    has_weight = (by_cell * ~np.isnan(numbers)).any(axis=0)
+    return np.where(has_weight, by_cell, 1.0)
+
+
+def smooth_clip(numbers: np.ndarray) -> np.ndarray:
+    """Bend numbers into ``(-3, 3)``: nearly the same around 0, and still in their order.
+
+    Parameters
+    ----------
+    numbers : ndarray
+        Scaled.
+
+    Returns
+    -------
+    ndarray
+        ``x / sqrt(1 + (x / 3)^2)``.
+
+    References
+    ----------
+    D. Holzmueller, L. Grinsztajn, I. Steinwart: Better by Default: Strong Pre-Tuned MLPs and
+    Boosted Trees on Tabular Data, NeurIPS 2024, arXiv:2407.04491, section 3 (robust scaling
+    and smooth clipping).
+    """
+    return numbers / np.hypot(1.0, numbers / BOUND)

@@ -1,0 +1,62 @@
+"""Moving averages of the weights, which are smoother than the weights themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class WeightAverage:
+    """Exponential moving average of a module's parameters, over steps.
+
+    Between epochs the module holds the averages, so that whatever judges, keeps or predicts
+    sees them; the weights that the optimiser moves are put aside meanwhile.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Whose parameters to follow.
+    decay : float
+        Share of the average that a step leaves, in [0, 1).  At the start it is less: in step
+        t at most ``(1 + t) / (10 + t)``, so that the initial weights are forgotten soon.
+
+    References
+    ----------
+    B. T. Polyak, A. B. Juditsky: Acceleration of Stochastic Approximation by Averaging, SIAM
+    Journal on Control and Optimization 30, 1992.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        self._decay = decay
+        self._n_steps = 0
+        self._others = [p.detach().clone() for p in self._parameters]
+
+    @contextmanager
+    def raw(self) -> Iterator[None]:
+        """Give the module its raw weights for the time of a `with` block, then the averages.
+
+        Yields
+        ------
+        None
+        """
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the raw weights of a step into the averages."""
+        decay = min(self._decay, (1 + self._n_steps) / (10 + self._n_steps))
+        self._n_steps += 1
+        for average, parameter in zip(self._others, self._parameters, strict=True):
+            average.lerp_(parameter, 1 - decay)
+
+    def _swap(self) -> None:
+        for i, parameter in enumerate(self._parameters):
+            self._others[i], parameter.data = parameter.data, self._others[i]

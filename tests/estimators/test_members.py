@@ -1,0 +1,184 @@
+"""Several networks side by side: folds of their own, seeds, and one prediction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from skmtl import MultiTaskNetClassifierRegressor
+from skmtl.estimators._rows import choose_rows, read_rows
+from skmtl.estimators._training import _bagged, on_device
+from skmtl.training import BatchIterator, null_losses
+
+N = 150
+
+
+@pytest.fixture
+def table():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(N, 4))
+    y = X[:, 0] + 0.3 * random.normal(size=N)
+    Y = pd.DataFrame({"y": y, "c": np.where(X[:, 1] + X[:, 0] > 0.7, "yes", "no")})
+    Y.loc[random.random(N) < 0.3, "y"] = np.nan
+    return X, Y
+
+
+def make(**params):
+    defaults = {"hidden_layer_sizes": (8,), "max_epochs": 4, "lr": 1e-2, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(**defaults | {"n_members": 3} | params)
+
+
+def members_alone(est, X, Y):
+    """Predictions of each member's network, cut out of the stack."""
+    network, found = est.net_.module_, []
+    for member in range(est.n_members):
+        one = make(n_members=1, max_epochs=1).fit(X, Y)
+        state = {name: tensor[member : member + 1] for name, tensor in network.state_dict().items()}
+        one.net_.module_.load_state_dict(state)
+        one._scaler, one._preprocess = est._scaler, est._preprocess
+        found.append([output.values for output in one.predict_outputs(X)])
+    return found
+
+
+def test_a_prediction_is_the_mean_of_the_members(table):
+    X, Y = table
+    est = make().fit(X, Y)
+    each = members_alone(est, X, Y)
+    for position, output in enumerate(est.predict_outputs(X)):
+        mean = np.mean([values[position] for values in each], axis=0)
+        np.testing.assert_allclose(output.values, mean, rtol=1e-5, atol=1e-6)
+    first = each[0][0]
+    assert not np.allclose(first, each[1][0], atol=1e-3)
+
+
+def test_the_validation_loss_is_that_of_the_left_out_rows(table):
+    """By hand: each row's loss under the member that did not learn from it."""
+    X, Y = table
+    fitted = make(max_epochs=1).fit(X, Y)
+    rows, _ = held_out(fitted, X, Y)
+    assert sorted(np.concatenate(rows)) == list(range(N))
+    sizes = [len(own) for own in rows]
+    assert max(sizes) - min(sizes) <= 2
+    each = members_alone(fitted, X, Y)
+    data = on_device(fitted, read(fitted, X, Y), fitted.net_)
+    null = dict(zip(data.layout.names, null_losses(data).tolist(), strict=True))
+    numbers = Y["y"].to_numpy()
+    squares = np.concatenate(
+        [
+            ((each[m][0][own, 0] - numbers[own]) / fitted._scaler.scale_[0]) ** 2
+            for m, own in enumerate(rows)
+        ]
+    )
+    expected = np.nanmean(squares) / null["y"]
+    assert fitted.history_["valid_loss_y"].item() == pytest.approx(expected, rel=1e-4)
+    codes = (Y["c"] == "yes").to_numpy().astype(int)
+    logs = np.concatenate([-np.log(each[m][1][own, codes[own]]) for m, own in enumerate(rows)])
+    assert fitted.history_["valid_loss_c"].item() == pytest.approx(
+        logs.mean() / null["c"], rel=1e-4
+    )
+
+
+def read(est, X, Y):
+    return read_rows(est, est._encoder, X, Y, None, is_read=False)
+
+
+def held_out(est, X, Y):
+    """The folds that a fit with this seed had."""
+    chosen, valid, stops = choose_rows(est, read(est, X, Y), None, None, is_partial=False)
+    assert valid is None
+    assert stops
+    return [np.flatnonzero(chosen.folds == member) for member in range(est.n_members)], chosen
+
+
+def test_a_member_never_meets_its_fold_in_training(table):
+    X, Y = table
+    X = np.column_stack([np.arange(N), X])
+    est = make(preprocess=None, max_epochs=1).fit(X, Y)
+    rows, chosen = held_out(est, X, Y)
+    train, valid = _bagged(on_device(est, chosen, est.net_), chosen.folds)
+    met, judged = ([set(), set(), set()] for _ in range(2))
+    for _ in range(3):
+        for batch in BatchIterator(train, 16, torch.Generator().manual_seed(0)):
+            for member, x in enumerate(batch.x):
+                met[member] |= set(x[:, 0].int().tolist())
+    for batch in BatchIterator(valid, 16):
+        w = torch.stack([part[:, 0, 0].clone() for part in batch.targets.w])
+        for member, x in enumerate(batch.x):
+            judged[member] |= set(x[:, 0].int()[w[:, member].any(0)].tolist())
+    for member, own in enumerate(rows):
+        assert met[member] <= set(range(N)) - set(own.tolist())
+        assert judged[member] == set(own.tolist())
+
+
+def test_seeds_alone_make_members_differ_without_folds(table):
+    X, Y = table
+    est = make(bagging=None, early_stopping=False).fit(X, Y)
+    weights = next(est.net_.module_.parameters())
+    assert len(weights) == 3
+    assert not torch.allclose(weights[0], weights[1], atol=1e-2)
+    assert "valid_loss" not in est.history_
+
+
+def test_early_stopping_judges_all_members_together(table):
+    X, Y = table
+    est = make(max_epochs=100, n_iter_no_change=3).fit(X, Y)
+    assert 3 < est.best_epoch_ < est.n_iter_ == est.best_epoch_ + 3 or est.n_iter_ == 100
+    assert est.history_["valid_score"].idxmax() == est.best_epoch_
+
+
+@pytest.mark.parametrize("sharing", ["hard", "independent", "mmoe", "ple", "chain"])
+@pytest.mark.parametrize("loss_weights", [None, "uncertainty", "cagrad"])
+def test_members_with_schemes_and_weightings(table, sharing, loss_weights):
+    if sharing == "independent" and loss_weights == "cagrad":
+        pytest.skip("independent tasks share no gradients")
+    X, Y = table
+    est = make(sharing=sharing, loss_weights=loss_weights, max_epochs=3).fit(X, Y)
+    assert np.isfinite(est.history_["valid_score"]).all()
+    assert est.predict(X).shape == Y.shape
+
+
+def test_a_warm_start_keeps_the_folds(table):
+    X, Y = table
+    est = make(random_state=None, warm_start=True, max_epochs=1).fit(X, Y)
+    before, _ = held_out(est, X, Y)
+    est.fit(X, Y)
+    after, _ = held_out(est, X, Y)
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_seed_gives_the_same_bits(table):
+    X, Y = table
+    first, second = (make().fit(X, Y).predict_proba(X)["c"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_few_rows(table):
+    X, Y = table
+    assert "valid_loss" not in make().fit(X[:8], Y[:8]).history_  # "auto": no folds below 9 rows
+    with pytest.raises(ValueError, match=r"8 labelled rows are too few for `n_members = 5`"):
+        make(n_members=5, early_stopping=True).fit(X[:8], Y[:8])
+
+
+def test_a_pass_of_partial_fit_has_no_folds(table):
+    X, Y = table
+    est = make().partial_fit(X, Y)
+    assert "valid_loss" not in est.history_
+    assert len(next(est.net_.module_.parameters())) == 3
+
+
+def test_auto_takes_folds_where_there_are_rows_for_them(table):
+    X, Y = table
+    params = {"n_members": "auto", "max_epochs": 1}
+    assert make(**params).fit(X, Y).n_members_ == 8
+    assert make(**params).fit(X[:90], Y[:90]).n_members_ == 1
+    assert make(early_stopping=False, **params).fit(X, Y).n_members_ == 1
+    assert make(bagging=None, **params).fit(X, Y).n_members_ == 1
+    assert make(**params).fit(X, Y, X_val=X[:30], y_val=Y[:30]).n_members_ == 1
+    passed = make(**params).partial_fit(X, Y)
+    assert passed.n_members_ == 1
+    assert passed.partial_fit(X, Y).n_members_ == 1
+    grown = make(warm_start=True, **params).fit(X[:90], Y[:90])
+    assert grown.fit(X, Y).n_members_ == 1  # goes on with the one network
+    with pytest.raises(ValueError, match="`n_members` must be 'auto' or a whole number"):
+        make(n_members="many").fit(X, Y)
