@@ -107,6 +107,7 @@ class Ours:
             batch_size=batch_size,
             max_epochs=1,
             early_stopping=False,
+            n_members=1,
             preprocess=None,
             random_state=0,
         ).set_params(**params)

@@ -60,7 +60,7 @@ class BaseMultiTaskNet(
         dropout: float = 0.0,
         head_layer_sizes: tuple[int, ...] = (),
         penalty: Any = None,
-        n_members: int | str = 1,
+        n_members: int | str = "auto",
         bagging: str | None = "folds",
         optimizer: Any = "adamw",
         lr: float = 1e-3,

@@ -60,10 +60,11 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         The terms of Omega: ``"l1"``, ``"l2"``, ``"l21"``, ``"trace_norm"``,
         ``"task_relations"`` or objects of :mod:`skmtl.penalties`, which name a part of the
         network.
-    n_members : int or "auto", default=1
+    n_members : int or "auto", default="auto"
         Number of networks that are trained side by side, as one stacked computation; a
         prediction is the mean of theirs.  ``"auto"``: 8 if each leaves out a fold (see
-        `bagging`) of at least 100 labelled rows, else 1.
+        `bagging`) of at least 100 labelled rows; 1 for fewer rows, without early stopping,
+        with X_val, and with the trunks ``"tabm"``, ``"cnn"`` and modules of your own.
     bagging : "folds" or None, default="folds"
         With several members and early stopping, ``"folds"``: the training rows are parted into
         one fold per member, each member learns from all rows but its fold, and all are judged

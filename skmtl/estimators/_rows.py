@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length
 
+from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.features import read_features
 from skmtl.layers import Seeds
@@ -173,9 +174,12 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
     """
     if estimator.n_members != "auto":
         return int(estimator.n_members)
-    has_folds = estimator.bagging == "folds" and estimator.early_stopping
-    is_large = len(rows) >= EARLY_STOPPING_ROWS
-    return N_MEMBERS if has_folds and is_large and validation is None and not is_partial else 1
+    has_folds = estimator.bagging == "folds" and estimator.early_stopping and validation is None
+    if is_partial or not has_folds or len(rows) < EARLY_STOPPING_ROWS:
+        return 1
+    # Images and modules of the user's cost as many times as much, and TabM is many nets by itself.
+    trunk = resolve_trunk(estimator)
+    return 1 if trunk.takes_arrays or trunk.n_submodels > 1 else N_MEMBERS
 
 
 def choose_rows(

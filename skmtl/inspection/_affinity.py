@@ -212,7 +212,8 @@ def _along_a_fit(
 ) -> dict[str, Any]:
     """Fit a hard-sharing net, and measure at snapshots of its weights."""
     snapshots = Snapshots()
-    net.set_params(sharing="hard", callbacks=[*(net.callbacks or []), snapshots])
+    callbacks = [*(net.callbacks or []), snapshots]
+    net.set_params(sharing="hard", n_members=1, callbacks=callbacks)
     estimator.fit(X, y, **weights)
     states = snapshots.up_to(net.best_epoch_, n_probes)
     seed = int(check_random_state(net.random_state).randint(2**31 - 1))

@@ -201,7 +201,8 @@ def draw_rows(rows: TaskData, n_rows: int, generator: torch.Generator) -> Batch:
         On the table's device.
     """
     order = torch.randperm(len(rows), generator=generator)[:n_rows].to(rows.y.device)
-    drawn = replace(rows, x=rows.features(order), y=rows.y[order], w=rows.w[order])
+    x = rows.features(order)
+    drawn = replace(rows, x=x, y=rows.y[order], w=rows.w[order], members=None)
     return next(iter(BatchIterator(drawn, len(drawn))))
 
 

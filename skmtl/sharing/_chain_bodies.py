@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skmtl.layers import Stack
+from skmtl.layers import Stack, spread_members
 from skmtl.sharing._base import Body
 
 
@@ -69,15 +69,18 @@ class OutputChainBody(Body):
 
     def finish(self, z: Tensor, targets: Any) -> Tensor:
         """Add what tasks read of earlier ones."""
-        links = (self.by_row * self.is_read).mT  # (member, row that reads, row that is read)
+        # (member and submodel, row that reads, row that is read)
+        links = spread_members((self.by_row * self.is_read).mT, len(z))
         if targets is None or not self.training or not self.teacher_forcing:
             return self._in_turn(z, links, None, None)[0]
         # (row, sample), or with the members before that
         y = torch.cat([y.flatten(-3, -2) for y in targets.y], dim=-2)
+        y = spread_members(y, len(z)) if y.dim() == 3 else y
         if _is_complete(targets):
             return z + links @ y
         pairs = zip(targets.w, targets.y, strict=True)
         labelled = torch.cat([(w > 0).expand_as(y).flatten(-3, -2) for w, y in pairs], dim=-2)
+        labelled = spread_members(labelled, len(z)) if labelled.dim() == 3 else labelled
         with torch.no_grad():  # what stands for a label is no output to be trained
             read = self._in_turn(z, links, y, labelled)[1]
         return z + links @ read

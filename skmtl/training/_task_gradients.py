@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from skmtl.layers import COPY_OF_MODULE
 from skmtl.training._batches import Batch
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
@@ -350,7 +351,15 @@ def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
             f"{_scheme(network)} they share none that is trained. Use {use}, {remedy}."
         )
     if wrt == "auto":
-        return "representation" if network.body.has_one_representation else "parameters"
+        wrt = "representation" if network.body.has_one_representation else "parameters"
+    n_members = network.heads.n_members // network.n_submodels
+    names = (name for name, _ in network.body.named_parameters())
+    if wrt == "parameters" and n_members > 1 and any(map(COPY_OF_MODULE.search, names)):
+        raise ValueError(
+            f"{reader} compares the tasks' gradients by parameters, which members with modules of "
+            f"your own as a trunk do not have side by side. Found `n_members = {n_members}`. Use "
+            "`n_members=1` or `wrt='representation'`."
+        )
     if wrt == "representation" and not network.body.has_one_representation:
         raise ValueError(
             "`wrt='representation'` needs a sharing scheme in which all heads read one "

@@ -145,7 +145,7 @@ def test_quantiles_are_moved_until_they_cover():
     """Widths follow the row, and a level is between its neighbours."""
     X, Y = draw(2000, 5)
     task = Task("y", "quantile", quantiles=(0.1, 0.5, 0.9))
-    est = make([task], max_epochs=20).fit(X, Y[["y"]])
+    est = make(tasks=[task], max_epochs=20).fit(X, Y[["y"]])
     levels = est.predict_quantiles(X)["y"]
     assert (np.diff(levels, axis=1) >= 0).all()
     ends = est.predict_interval(X, 0.8)["y"]
@@ -162,7 +162,7 @@ def test_counts_are_not_negative():
     random = np.random.default_rng(0)
     X = random.normal(size=(300, 2))
     n = random.poisson(np.exp(X[:, 0]))
-    est = make({"n": "count"}, max_epochs=5).fit(X, pd.DataFrame({"n": n}))
+    est = make(tasks={"n": "count"}, max_epochs=5).fit(X, pd.DataFrame({"n": n}))
     ends = est.predict_interval(X)["n"]
     assert (ends[:, 0] >= 0).all()
     assert (ends[:, 0] < ends[:, 1]).all()
