@@ -69,11 +69,11 @@ plt.show()
 # Do the test rows notice?
 # ------------------------
 # Skill, 1 - loss / loss of a constant, in five folds.  Between equal weights and uncertainty
-# there is no difference that five folds could show: 0.661 and 0.669, with folds on both sides.
-# MGDA is behind in every fold (0.582), for the reason that its panel of weights shows: what it
-# takes from normalized_losses, symboling and the doors it spends on price, which had no need of
-# it.  To harm no task is not to serve each one.  So look before you choose, and where conflicts
-# are slight, as here, begin with equal weights.
+# there is no difference that five folds could show: 0.666 and 0.668, with folds on both sides.
+# MGDA is behind in three folds of five (0.653), for the reason that its panel of weights shows:
+# what it takes from symboling and the doors it spends on price, which had no need of it.  To harm
+# no task is not to serve each one.  So look before you choose, and where conflicts are slight, as
+# here, begin with equal weights.
 
 rows = {}
 for name, weights in methods.items():
