@@ -238,7 +238,7 @@ if sys.argv[1] != "imports":
     random = np.random.default_rng(0)
     X, Y = random.standard_normal((500, 20)), random.standard_normal((500, 4))
     optimizer = torch.optim.AdamW if sys.argv[1] == "torch" else "adamw"
-    model = skmtl.MultiTaskNetRegressor(optimizer=optimizer, max_epochs=20)
+    model = skmtl.MultiTaskNetRegressor(n_members=1, optimizer=optimizer, max_epochs=20)
     ready = now()
     model.fit(X, Y)
     fitted = now()
