@@ -18,7 +18,6 @@ from skmtl.estimators._parameters import (
     check_parameters,
     check_unchanged,
 )
-from skmtl.estimators._predicting import PredictionMixin
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import Rows, choose_members, choose_rows, named_classes, read_rows
 from skmtl.estimators._setting import ParametersMixin
@@ -33,7 +32,6 @@ class BaseMultiTaskNet(
     CallbackSupportMixin,
     ParametersMixin,
     HistoryMixin,
-    PredictionMixin,
     ConformalMixin,
     MultiOutputMixin,
     BaseEstimator,

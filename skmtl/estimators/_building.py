@@ -61,14 +61,10 @@ def build_net(
         estimator.head_layer_sizes,
         estimator.activation,
     )
-    names = [task.name for task in tasks]
-    n_members = estimator.n_members_
-    weighting = resolve_weighting(estimator.loss_weights, names).build(layout, n_members, seeds)
-    penalties = [p.build(layout, n_members) for p in resolve_penalties(estimator.penalty)]
-    objective = Objective(layout, weighting, penalties)
-    network = spec.build(inputs, layout, seeds, n_members)
-    if weighting.needs_gradients:
-        choose_wrt(network, weighting)  # tells at once if there is nothing to compare
+    objective = _objective(estimator, tasks, layout, seeds)
+    network = spec.build(inputs, layout, seeds, estimator.n_members_)
+    if objective.weighting.needs_gradients:
+        choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
     callbacks, _ = split_callbacks(estimator.callbacks)
     params = dict(estimator.net_params or {})
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
@@ -94,6 +90,14 @@ def build_net(
         ema_decay=estimator.ema_decay,
         **settings,
     )
+
+
+def _objective(estimator: Any, tasks: tuple[Task, ...], layout: Layout, seeds: Seeds) -> Objective:
+    """Build losses, weighting and penalties."""
+    names, n_members = [task.name for task in tasks], estimator.n_members_
+    weighting = resolve_weighting(estimator.loss_weights, names).build(layout, n_members, seeds)
+    penalties = [p.build(layout, n_members) for p in resolve_penalties(estimator.penalty)]
+    return Objective(layout, weighting, penalties)
 
 
 def optimizer_settings(

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl.estimators._predicting import has_class_task
+from skmtl.estimators._predicting import PredictionMixin, has_class_task
 from skmtl.tasks import TaskOutput
 
 
@@ -95,7 +95,7 @@ class Conformity:
 _LEAST_BEYOND = 5
 
 
-class ConformalMixin:
+class ConformalMixin(PredictionMixin):
     """Predictions with a promised coverage."""
 
     _conformity: Conformity | None
@@ -147,7 +147,7 @@ class ConformalMixin:
         """
         reaches = self._reaches(coverage, joint)
         found = {}
-        for output in self.predict_outputs(X):  # type: ignore[attr-defined]
+        for output in self.predict_outputs(X):
             if output.task.has_classes:
                 continue
             lower, upper = _outer(output)
@@ -156,7 +156,7 @@ class ConformalMixin:
             if output.task.kind == "count":
                 ends = ends.clip(0.0)
             found[output.task.name] = ends[:, 0] if output.task.n_columns == 1 else ends
-        return self._by_task(found)  # type: ignore[attr-defined]
+        return self._by_task(found)
 
     @available_if(has_class_task)
     def predict_set(self, X: Any, coverage: float = 0.9, *, joint: bool = False) -> Any:
@@ -197,14 +197,14 @@ class ConformalMixin:
         """
         reaches = self._reaches(coverage, joint)
         found = {}
-        for output in self.predict_outputs(X):  # type: ignore[attr-defined]
+        for output in self.predict_outputs(X):
             if not output.task.has_classes:
                 continue
             p = _probabilities(output)  # (sample, column, class)
             far = 1 - p > reaches[output.task.name][:, None]
             chosen = ~far | (p == p.max(axis=2, keepdims=True, initial=0.0))
             found[output.task.name] = chosen if output.task.kind == "multilabel" else chosen[:, 0]
-        return self._by_task(found)  # type: ignore[attr-defined]
+        return self._by_task(found)
 
     def _reaches(self, coverage: Any, joint: bool) -> dict[str, np.ndarray]:
         check_is_fitted(self, "net_")
