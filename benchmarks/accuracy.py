@@ -27,7 +27,8 @@ standardised (`accuracy_peers.py` says it in code).  `mlp` is scikit-learn's, on
 targets; `realmlp` and `tabm` are RealMLP-TD and TabM-D of pytabkit.  RealMLP's own defaults smooth
 the labels of classes and stop by accuracy, which its authors advise against where probabilities
 count; its grid has the other choice.  `skmtl default` is `MultiTaskNetClassifierRegressor`, told
-the kinds of the tasks, on the frames as they are.
+the kinds of the tasks, on the frames as they are; `fast` and `best` are its presets, `auto sharing`
+is `sharing="auto"`, and `own nets` is `sharing="independent"`, a net per task.
 
 **Time.** A fit may take `--cap` seconds of CPU time for all columns, five times that with a search;
 it is stopped then, or as soon as three columns show that it will not do.  That is a row "n/a
@@ -81,8 +82,17 @@ OUT_OF_TIME = "n/a (time)"
 # What ours are, from the kinds of the tasks and a seed.  A variant is one more line.
 OURS: dict[str, Callable[[Mapping[str, str], int], Any]] = {
     "skmtl default": lambda tasks, seed: MultiTaskNetClassifierRegressor(tasks, random_state=seed),
-    "skmtl one network": lambda tasks, seed: MultiTaskNetClassifierRegressor(
-        tasks, n_members=1, random_state=seed
+    "skmtl fast": lambda tasks, seed: MultiTaskNetClassifierRegressor(
+        tasks, preset="fast", random_state=seed
+    ),
+    "skmtl best": lambda tasks, seed: MultiTaskNetClassifierRegressor(
+        tasks, preset="best", random_state=seed
+    ),
+    "skmtl auto sharing": lambda tasks, seed: MultiTaskNetClassifierRegressor(
+        tasks, sharing="auto", random_state=seed
+    ),
+    "skmtl own nets": lambda tasks, seed: MultiTaskNetClassifierRegressor(
+        tasks, sharing="independent", random_state=seed
     ),
 }
 

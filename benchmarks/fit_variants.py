@@ -104,6 +104,7 @@ class Ours:
             dict(zip(self.Y, job.kinds, strict=True)),
             hidden_layer_sizes=HIDDEN,
             lr=LR,
+            ema_decay=0.0,  # as the others, which average no weights
             batch_size=batch_size,
             max_epochs=1,
             early_stopping=False,

@@ -76,6 +76,14 @@ SETS = {
     },
 }
 
+# A small plain network, as the committed results were made with: the defaults have moved since.
+PLAIN: dict[str, Any] = {
+    "hidden_layer_sizes": (64, 64),
+    "lr": 1e-3,
+    "ema_decay": 0.0,
+    "n_bins": 0,
+}
+
 
 def candidate(tasks: Sequence[str], key: Sequence[int]) -> dict[str, float]:
     """Draw weights of a mean of 1; `key` is the seed."""
@@ -97,7 +105,7 @@ def estimator(table: Table, scheme: str, seed: int, max_epochs: int) -> Any:
         given = {"loss_weights": candidate(list(table.tasks), key)}
     return MultiTaskNetClassifierRegressor(
         table.tasks,
-        hidden_layer_sizes=(64, 64),
+        **PLAIN,
         max_epochs=max_epochs,
         random_state=seed,
         **given,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
+from skmtl.estimators._candidates import fit_candidates, fit_one, has_candidates, plan
 from skmtl.estimators._conformal import ConformalMixin
 from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._parameters import (
@@ -17,11 +19,12 @@ from skmtl.estimators._parameters import (
     check_kinds,
     check_parameters,
     check_unchanged,
+    check_whole_fit,
 )
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import Rows, choose_members, choose_rows, named_classes, read_rows
 from skmtl.estimators._setting import ParametersMixin
-from skmtl.estimators._training import all_or_nothing, fit_net
+from skmtl.estimators._training import all_or_nothing
 from skmtl.features import read_features
 from skmtl.layers import Seeds
 from skmtl.tasks import TargetEncoder, TargetScaler, Task
@@ -42,6 +45,7 @@ class BaseMultiTaskNet(
     _encoder: TargetEncoder
     _scaler: TargetScaler
     _fold_seed: int | None
+    _temperatures: dict[str, float]
     _built_from: dict[str, tuple[str, str]]
     tasks_: tuple[Task, ...]
 
@@ -49,6 +53,7 @@ class BaseMultiTaskNet(
         self,
         tasks: Any = None,
         *,
+        preset: str = "default",
         sharing: Any = "hard",
         loss_weights: Any = None,
         normalize_losses: bool = True,
@@ -56,14 +61,15 @@ class BaseMultiTaskNet(
         hidden_layer_sizes: tuple[int, ...] = (128, 128),
         activation: Any = "relu",
         dropout: float = 0.0,
+        n_bins: int | str = "auto",
         head_layer_sizes: tuple[int, ...] = (),
         penalty: Any = None,
         n_members: int | str = "auto",
         bagging: str | None = "folds",
         optimizer: Any = "adamw",
-        lr: float = 1e-3,
+        lr: float = 3e-3,
         weight_decay: float = 0.0,
-        ema_decay: float = 0.0,
+        ema_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_epochs: int = 200,
         early_stopping: bool | str = "auto",
@@ -71,6 +77,7 @@ class BaseMultiTaskNet(
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         class_weight: Any = None,
+        calibration: str | None = None,
         preprocess: Any = "auto",
         device: Any = "auto",
         dtype: str = "float32",
@@ -82,6 +89,7 @@ class BaseMultiTaskNet(
         net_params: dict[str, Any] | None = None,
     ) -> None:
         self.tasks = tasks
+        self.preset = preset
         self.sharing = sharing
         self.loss_weights = loss_weights
         self.normalize_losses = normalize_losses
@@ -89,6 +97,7 @@ class BaseMultiTaskNet(
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
+        self.n_bins = n_bins
         self.head_layer_sizes = head_layer_sizes
         self.penalty = penalty
         self.n_members = n_members
@@ -104,6 +113,7 @@ class BaseMultiTaskNet(
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.class_weight = class_weight
+        self.calibration = calibration
         self.preprocess = preprocess
         self.device = device
         self.dtype = dtype
@@ -212,12 +222,16 @@ class BaseMultiTaskNet(
         max_epochs = 1 if is_partial else self.max_epochs
         with all_or_nothing(self):
             check_parameters(self)
+            check_whole_fit(self, is_one=not (is_partial or self.warm_start))
             if continues:
                 check_unchanged(self, self._built_from)
             else:
                 X = read_features(self, X, reset=True, allow_nan=self.preprocess is not None)
                 self._learn_tasks(y, classes)
+                for name in {"candidates_", "candidate_weights_"} & vars(self).keys():
+                    delattr(self, name)
                 self._fold_seed = None
+                self._temperatures, self._conformity = {}, None
             rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
             seeds = Seeds.spawn(check_random_state(self.random_state))
             if not continues:
@@ -227,17 +241,16 @@ class BaseMultiTaskNet(
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
                 self._built_from = built_from(self)
             self._meet_labels(train, is_first=not continues)
-            self.net_, diverged = fit_net(
-                self, train, valid, seeds,
+            changes = plan(self, train) if has_candidates(self) else {}
+            fit = partial(fit_candidates, changes=changes) if changes else fit_one
+            error = fit(
+                self, train=train, valid=valid, seeds=seeds,
                 continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),
-            )  # fmt: skip
-            self.n_iter_ = len(self.net_.history)
-            stopping = self.net_.stopping_
-            self.best_epoch_ = self.n_iter_ if stopping is None else stopping.best_epoch_
-        if diverged is not None:
+            ).error  # fmt: skip
+        if error is not None:
             raise DivergedError(
-                f"{diverged} The estimator holds the best weights, of epoch {self.best_epoch_}."
-            ) from diverged
+                f"{error} The estimator holds the best weights, of epoch {self.best_epoch_}."
+            ) from error
         return self
 
     def _meet_labels(self, train: Rows, *, is_first: bool) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from skmtl._strategy import resolve, strategies
 from skmtl.heads import HeadSpec, Layout
-from skmtl.layers import UNWEIGHTED, Inputs, Seeds
-from skmtl.penalties import resolve_penalties
+from skmtl.layers import UNWEIGHTED, Inputs, PiecewiseLinearEncoding, Seeds
+from skmtl.penalties import L21, resolve_penalties
 from skmtl.tasks import Task
 from skmtl.training import (
     EpochHook,
@@ -28,9 +28,18 @@ from skmtl.weighting import resolve_weighting
 BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
 LARGEST_BATCH = 256
 
+#: Bins of a number with ``n_bins="auto"``, for so many numbers at most.
+N_BINS = 8
+MOST_BINNED = 512
+
 
 def build_net(
-    estimator: Any, inputs: Inputs, tasks: tuple[Task, ...], n_rows: int, seeds: Seeds
+    estimator: Any,
+    inputs: Inputs,
+    tasks: tuple[Task, ...],
+    n_rows: int,
+    seeds: Seeds,
+    encoding: PiecewiseLinearEncoding | None = None,
 ) -> TaskNet:
     """Build network, objective and skorch net from the estimator's parameters.
 
@@ -46,6 +55,8 @@ def build_net(
         Number of training rows, for ``batch_size="auto"``.
     seeds : Seeds
         Sources of randomness.
+    encoding : PiecewiseLinearEncoding or None, default=None
+        What the features go through before the trunk.
 
     Returns
     -------
@@ -60,36 +71,41 @@ def build_net(
         resolve_trunk(estimator),
         estimator.head_layer_sizes,
         estimator.activation,
+        encoding,
     )
     objective = _objective(estimator, tasks, layout, seeds)
     network = spec.build(inputs, layout, seeds, estimator.n_members_)
     if objective.weighting.needs_gradients:
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
+    return TaskNet(
+        network.to(device=device, dtype=dtype),
+        criterion=objective.to(device=device, dtype=dtype),
+        generator=seeds.shuffle,
+        **{
+            **_settings(estimator, network.mixing, n_rows),
+            "device": str(device),
+            **(estimator.net_params or {}),
+        },
+    )
+
+
+def _settings(estimator: Any, undecayed: tuple[str, ...], n_rows: int) -> dict[str, Any]:
+    """Turn the estimator's parameters into those of the skorch net."""
     callbacks, _ = split_callbacks(estimator.callbacks)
-    params = dict(estimator.net_params or {})
     batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
-    settings = {
+    return {
         # A callback or a parameter of skorch may look into the optimiser, our own do not.
         **optimizer_settings(
             estimator,
-            network.mixing,
-            needs_torch_optim=bool(params)
+            undecayed,
+            needs_torch_optim=bool(estimator.net_params)
             or not all(isinstance(callback, EpochHook) for callback in callbacks),
         ),
         "lr": estimator.lr,
         "batch_size": batch_size,
         "max_epochs": estimator.max_epochs,
-        "device": str(device),
         "callbacks": callbacks,
-        **params,
     }
-    return TaskNet(
-        network.to(device=device, dtype=dtype),
-        criterion=objective.to(device=device, dtype=dtype),
-        generator=seeds.shuffle,
-        ema_decay=estimator.ema_decay,
-        **settings,
-    )
 
 
 def _objective(estimator: Any, tasks: tuple[Task, ...], layout: Layout, seeds: Seeds) -> Objective:
@@ -159,6 +175,47 @@ def batch_size_for(n_rows: int) -> int:
         steps per epoch, large data fast ones.
     """
     return next((size for below, size in BATCH_SIZES if n_rows < below), LARGEST_BATCH)
+
+
+def choose_bins(estimator: Any, numbers: tuple[int, ...] | None, *, is_sparse: bool) -> int:
+    """Choose into how many bins the values of a number are parted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    numbers : tuple of int or None
+        Columns that hold numbers; None: all, as they came.
+    is_sparse : bool
+        Whether the features are sparse.
+
+    Returns
+    -------
+    int
+        ``n_bins``; for ``"auto"`` 8, or 0 where the network shall read the numbers alone: without
+        preprocessing, in a linear model, behind embeddings of its own, in a trunk of the user's,
+        under a penalty that judges single inputs, and where they would be very many.
+
+    Raises
+    ------
+    ValueError
+        If the trunk takes no tables.
+    """
+    trunk = resolve_trunk(estimator)
+    if estimator.n_bins != "auto":
+        if estimator.n_bins and trunk.takes_arrays:
+            raise ValueError(
+                f"`n_bins = {estimator.n_bins!r}` needs tables, and the trunk {trunk!r} takes arrays. "
+                "Set `n_bins='auto'` or 0."
+            )
+        return int(estimator.n_bins)
+    reads_numbers = trunk.takes_arrays or getattr(trunk, "num_embeddings", "own") is not None
+    is_linear = getattr(trunk, "hidden_layer_sizes", None) == ()
+    if numbers is None or is_sparse or reads_numbers or is_linear:
+        return 0
+    if any(isinstance(p, L21) for p in resolve_penalties(estimator.penalty)):
+        return 0
+    return N_BINS if len(numbers) <= MOST_BINNED else 0
 
 
 def layout_of(tasks: tuple[Task, ...]) -> Layout:

@@ -200,7 +200,7 @@ class ConformalMixin(PredictionMixin):
         for output in self.predict_outputs(X):
             if not output.task.has_classes:
                 continue
-            p = _probabilities(output)  # (sample, column, class)
+            p = output.probabilities  # (sample, column, class)
             far = 1 - p > reaches[output.task.name][:, None]
             chosen = ~far | (p == p.max(axis=2, keepdims=True, initial=0.0))
             found[output.task.name] = chosen if output.task.kind == "multilabel" else chosen[:, 0]
@@ -226,7 +226,7 @@ class ConformalMixin(PredictionMixin):
 def _distance(output: TaskOutput, truth: np.ndarray) -> np.ndarray:
     """Return how far labels are from a prediction, shape (n_rows, n_columns)."""
     if output.task.has_classes:
-        p = _probabilities(output)  # (row, column, class)
+        p = output.probabilities  # (row, column, class)
         if p.shape[2] == 0:  # a task without any label
             return np.full(truth.shape, np.nan)
         codes = np.nan_to_num(truth).astype(np.intp).clip(0, max(p.shape[2] - 1, 0))
@@ -241,13 +241,6 @@ def _outer(output: TaskOutput) -> tuple[np.ndarray, np.ndarray]:
     if output.task.kind == "quantile":
         return output.values[:, :1], output.values[:, -1:]
     return output.values, output.values
-
-
-def _probabilities(output: TaskOutput) -> np.ndarray:
-    """Return the probabilities, shape (n_rows, n_columns, n_classes)."""
-    if output.task.kind == "multilabel":
-        return np.stack([1 - output.values, output.values], axis=2)
-    return output.values[:, None]
 
 
 def _quantile(scores: np.ndarray, share: float) -> float:

@@ -32,10 +32,18 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         What the columns of y are, where the rule of :func:`skmtl.tasks.infer_kind` shall not
         decide: ``{"price": "regression", "sold": "binary", "box": ["x", "y", "w", "h"]}``, by
         name or position; a list makes one vector-valued task of several columns.
+    preset : {"fast", "default", "best"}, default="default"
+        Time against score.  ``"fast"``: one network where ``n_members="auto"``; a fourth of the
+        default's time.  ``"best"``: several kinds of networks, weighed for each task by what
+        they say of rows that they did not learn from: hard sharing and a net per task (where
+        `sharing` is ``"hard"`` or ``"auto"``; pass ``Hard()`` for hard sharing alone), numbers
+        with and without bins and with embeddings (where the trunk and `n_bins` allow it); some
+        ten times the default's time.
     sharing : str or Sharing, default="hard"
         How tasks share: ``"hard"`` (one trunk), ``"independent"`` (a net per task, trained
         as one program), ``"mmoe"``, ``"cross_stitch"`` and the other names, or an object, of
-        :mod:`skmtl.sharing`.
+        :mod:`skmtl.sharing`.  ``"auto"``: ``"hard"`` and ``"independent"``, weighed for each
+        task by what they say of rows that they did not learn from.
     loss_weights : mapping, sequence, str or Weighting, default=None
         The weights ``a_t``: by task name, in the order of the tasks, a method that finds them
         (``"uncertainty"``, ``"mgda"``, ...) or an object of :mod:`skmtl.weighting` or TorchJD.
@@ -54,6 +62,13 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         Activation of hidden layers.
     dropout : float, default=0.0
         Probability of dropping an activation of the trunk in training, in [0, 1).
+    n_bins : int or "auto", default="auto"
+        Number of quantile bins of each number: beside the number itself the network reads how
+        far it has come through each bin (piecewise-linear encoding), which lets it follow steps
+        and thresholds as trees do.  0: the number alone.  ``"auto"``: 8; 0 with
+        ``preprocess=None``, in a linear model, with a trunk that embeds numbers itself, takes
+        arrays or is a module of your own, with the penalty ``"l21"``, for sparse X and for more
+        than 512 numbers.
     head_layer_sizes : tuple of int, default=()
         Hidden layers of each task's head, of its own weights.
     penalty : str, Penalty or list of them, default=None
@@ -63,7 +78,7 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     n_members : int or "auto", default="auto"
         Number of networks that are trained side by side, as one stacked computation; a
         prediction is the mean of theirs.  ``"auto"``: 8 if each leaves out a fold (see
-        `bagging`) of at least 100 labelled rows; 1 for fewer rows, without early stopping,
+        `bagging`) of at least 24 labelled rows; 1 for fewer rows, without early stopping,
         with X_val, and with the trunks ``"tabm"``, ``"cnn"`` and modules of your own.
     bagging : "folds" or None, default="folds"
         With several members and early stopping, ``"folds"``: the training rows are parted into
@@ -74,14 +89,15 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     optimizer : str or type, default="adamw"
         ``"adamw"``, ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"nadam"``, ``"radam"`` or a class
         of torch.optim.
-    lr : float, default=1e-3
+    lr : float, default=3e-3
         Learning rate.  Schedules: skorch's ``LRScheduler`` in `callbacks`.
     weight_decay : float, default=0.0
         Decay of the weights (not of the biases): decoupled for AdamW, else as the
         optimiser has it.
-    ema_decay : float, default=0.0
+    ema_decay : float or "auto", default="auto"
         Decay per step of the exponential moving average of the weights that is judged, kept and
-        predicts, in [0, 1); 0: the weights themselves.
+        predicts, in [0, 1); 0: the weights themselves.  ``"auto"``: 0.99 with early stopping,
+        else 0, so that `partial_fit` goes on exactly where it was.
     batch_size : int or "auto", default="auto"
         The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
         ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
@@ -90,7 +106,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     early_stopping : bool or "auto", default="auto"
         Whether to stop when ``valid_score`` (mean over tasks of 1 - loss / loss of the best
         constant) no longer rises, and to keep the best weights.  ``"auto"``: if there are
-        validation rows, or at least 100 labelled rows to part some off.
+        validation rows, at least 3 labelled rows for the fold of each member, or at least 100 to
+        part some off, and a task whose labels among them can be judged.
     validation_fraction : float, default=0.1
         Share of the labelled rows that is parted off for it, with the class shares and label
         presence of every task kept.
@@ -100,6 +117,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         What counts as a rise.
     class_weight : "balanced", mapping, or mapping from tasks to these, default=None
         Weights of classes.
+    calibration : "temperature" or None, default=None
+        ``"temperature"``: the probabilities of each class task become ``p ** (1 / T)``, scaled
+        to a sum of 1, with the T that has the least cross-entropy on held-out rows.
     preprocess : "auto", None or transformer, default="auto"
         ``"auto"``: :class:`skmtl.features.FeatureEncoder`, fitted on the training rows.
         None: X is numeric and complete already.  Or a scikit-learn transformer.
@@ -139,7 +159,12 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     preprocess_ : transformer or None
         What `preprocess` stands for, fitted.
     net_ : TaskNet
-        The skorch net: ``net_.module_`` is the torch module.
+        The skorch net: ``net_.module_`` is the torch module.  Of several candidates, that of the
+        first, as are ``sharing_``, ``history_`` and what else is told of a single net.
+    candidates_ : dict of str to estimator
+        With ``preset="best"`` or ``sharing="auto"``: the fitted candidates.
+    candidate_weights_ : pandas.DataFrame of shape (n_tasks, n_candidates)
+        Their weights in the predictions of each task; equal where nothing was held out.
     history_ : pandas.DataFrame
         Losses by epoch, per task.
     task_weights_ : pandas.DataFrame of shape (n_epochs, n_tasks)

@@ -23,8 +23,20 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "'auto' or a whole number of at least 1",
         lambda v: v == "auto" or (_whole(v) and v >= 1),
     ),
+    "n_bins": (
+        "'auto', 0 (none) or a whole number of at least 2",
+        lambda v: v == "auto" or (_whole(v) and (v == 0 or v >= 2)),
+    ),
+    "preset": (
+        "'fast', 'default' or 'best'",
+        lambda v: isinstance(v, str) and v in {"fast", "default", "best"},
+    ),
+    "calibration": ("'temperature' or None", lambda v: v is None or v == "temperature"),
     "bagging": ("'folds' or None", lambda v: v is None or v == "folds"),
-    "ema_decay": ("a number of at least 0 and below 1", lambda v: _number(v) and 0 <= v < 1),
+    "ema_decay": (
+        "'auto' or a number of at least 0 and below 1",
+        lambda v: v == "auto" or (_number(v) and 0 <= v < 1),
+    ),
     "batch_size": (
         "'auto', -1 (all rows) or a whole number of at least 1",
         lambda v: v == "auto" or (_whole(v) and (v == -1 or v >= 1)),
@@ -82,6 +94,7 @@ def check_parameters(estimator: Any) -> None:
 _BUILT_FROM = (
     *(
         "tasks",
+        "preset",
         "sharing",
         "loss_weights",
         "normalize_losses",
@@ -89,10 +102,37 @@ _BUILT_FROM = (
         "hidden_layer_sizes",
         "activation",
         "dropout",
+        "n_bins",
     ),
     *("head_layer_sizes", "penalty", "n_members", "bagging", "optimizer", "weight_decay"),
     *("ema_decay", "batch_size", "preprocess", "device", "dtype", "callbacks", "net_params"),
 )
+
+
+def check_whole_fit(estimator: Any, *, is_one: bool) -> None:
+    """Check that a choice by inner validation is left to a fit from the start.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    is_one : bool
+        Whether it is such a fit, and not `partial_fit` or a warm start.
+
+    Raises
+    ------
+    ValueError
+        If the parameters ask for a choice that cannot be made.
+    """
+    if is_one:
+        return
+    for name, value in (("preset", "best"), ("sharing", "auto")):
+        if isinstance(getattr(estimator, name), str) and getattr(estimator, name) == value:
+            raise ValueError(
+                f"`{name} = {value!r}` chooses between networks by inner validation, which "
+                "`partial_fit` and `warm_start` cannot do anew with each call. Name one network, such "
+                "as `preset='default', sharing='hard'`."
+            )
 
 
 def built_from(estimator: Any) -> dict[str, tuple[str, str]]:

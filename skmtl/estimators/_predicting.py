@@ -12,6 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skmtl.estimators._blending import blend
+from skmtl.estimators._calibration import with_temperatures
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
@@ -36,6 +38,15 @@ def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
     list of TaskOutput
         In the order of the estimator's tasks.
     """
+    if hasattr(estimator, "candidates_"):
+        parts = [_of_net(part, X) for part in estimator.candidates_.values()]
+        outputs = blend(parts, estimator.candidate_weights_.to_numpy().T)
+    else:
+        outputs = _of_net(estimator, X)
+    return with_temperatures(outputs, estimator._temperatures)
+
+
+def _of_net(estimator: Any, X: Any) -> list[TaskOutput]:
     with torch_threads(estimator.n_threads):
         network = estimator.net_.module_
         encoded = encode_features(estimator._preprocess, X)

@@ -175,7 +175,12 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
     if estimator.n_members != "auto":
         return int(estimator.n_members)
     has_folds = estimator.bagging == "folds" and estimator.early_stopping and validation is None
-    if is_partial or not has_folds or len(rows) < EARLY_STOPPING_ROWS:
+    if (
+        is_partial
+        or estimator.preset == "fast"
+        or not has_folds
+        or len(rows) < ROWS_PER_MEMBER * N_MEMBERS
+    ):
         return 1
     # Images and modules of the user's cost as many times as much, and TabM is many nets by itself.
     trunk = resolve_trunk(estimator)

@@ -6,22 +6,21 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
-from skmtl.estimators._building import build_net, layout_of
+from skmtl.estimators._building import build_net, choose_bins, layout_of
 from skmtl.estimators._callbacks import epoch_callbacks
-from skmtl.estimators._conformal import Conformity
 from skmtl.estimators._predicting import outputs_of
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
-from skmtl.layers import Inputs, Seeds
+from skmtl.layers import Inputs, PiecewiseLinearEncoding, Seeds, bin_edges
 from skmtl.sharing import Sharing
-from skmtl.tasks import Task
+from skmtl.tasks import TaskOutput
 from skmtl.training import (
     LEAST_NULL,
     DivergedError,
@@ -39,8 +38,29 @@ from skmtl.training import (
     torch_threads,
 )
 
+#: Decay of ``ema_decay="auto"``, where averages are judged in each epoch.
+EMA_DECAY = 0.99
+
 #: Training rows that a trunk may look at before it is built, for quantiles.
 SAMPLED_ROWS = 10_000
+
+
+class Fitted(NamedTuple):
+    """A trained net.
+
+    Parameters
+    ----------
+    net : TaskNet
+        Trained.
+    held_out : list of TaskOutput or None
+        What it says of rows that it did not learn from; None if there are none.
+    error : DivergedError or None
+        If training diverged and the net has the best weights before.
+    """
+
+    net: TaskNet
+    held_out: list[TaskOutput] | None
+    error: DivergedError | None
 
 
 def fit_net(
@@ -53,7 +73,7 @@ def fit_net(
     stops: bool,
     max_epochs: int,
     data: tuple[Any, Any],
-) -> tuple[TaskNet, DivergedError | None]:
+) -> Fitted:
     """Build a net, or take a copy of the fitted one, and train it.
 
     Parameters
@@ -75,10 +95,8 @@ def fit_net(
 
     Returns
     -------
-    net : TaskNet
-        Trained.
-    error : DivergedError or None
-        If training diverged and the net has the best weights before.
+    Fitted
+        The net, and what it says of the rows that were held out.
 
     Raises
     ------
@@ -89,16 +107,13 @@ def fit_net(
         net = _copied_net(estimator) if continues else _new_net(estimator, train, seeds)
         train_data = on_device(estimator, train, net)
         valid_data = None if valid is None else on_device(estimator, valid, net)
-        if estimator.normalize_losses:
-            known = estimator.null_losses_ if continues else {}
-            estimator.null_losses_ = _null_losses(estimator.tasks_, train_data, known)
-            train_data = _normalized(train_data, estimator.null_losses_)
-            valid_data = valid_data and _normalized(valid_data, estimator.null_losses_)
-        elif hasattr(estimator, "null_losses_"):
-            del estimator.null_losses_
+        _learn_null_losses(estimator, train_data, continues=continues)
+        train_data = _normalized(estimator, train_data)
+        valid_data = valid_data and _normalized(estimator, valid_data)
         if train.folds is not None:
             train_data, valid_data = _bagged(train_data, train.folds)
         _, theirs = split_callbacks(estimator.callbacks)
+        diverged = None
         with epoch_callbacks(estimator, theirs, max_epochs, *data) as after_epoch:
             try:
                 train_net(
@@ -113,19 +128,12 @@ def fit_net(
             except DivergedError as error:
                 if net.stopping_ is None or not net.stopping_.restore(net):
                     raise
-                _judge_held_out(estimator, net, valid or train, valid_data)
-                return net, error
-        _judge_held_out(estimator, net, valid or train, valid_data)
-    return net, None
-
-
-def _judge_held_out(estimator: Any, net: TaskNet, rows: Rows, data: TaskData | None) -> None:
-    """Keep how far the labels of held-out rows are from what the net says of them."""
-    estimator._conformity = None
-    if data is not None:
-        z = held_out_outputs(net, data)
-        outputs = outputs_of(estimator, data.layout, z)
-        estimator._conformity = Conformity.of(outputs, rows.targets.values, rows.targets.mask)
+                diverged = error
+        held_out = None
+        if valid_data is not None:
+            z = held_out_outputs(net, valid_data)
+            held_out = outputs_of(estimator, valid_data.layout, z)
+    return Fitted(net, held_out, diverged)
 
 
 def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
@@ -156,25 +164,30 @@ def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
     )
 
 
-def _null_losses(
-    tasks: tuple[Task, ...], train: TaskData, known: dict[str, float]
-) -> dict[str, float]:
-    """Return the loss of the best constant on the training rows, by task.
+def _learn_null_losses(estimator: Any, train: TaskData, *, continues: bool) -> None:
+    """Learn the loss of the best constant on the training rows, by task.
 
     What the first fit measured stays for `partial_fit` and warm starts; a task whose labels
     come later, or were all alike so far, is measured then.
     """
-    by_name = {}
+    if not estimator.normalize_losses:
+        if hasattr(estimator, "null_losses_"):
+            del estimator.null_losses_
+        return
+    known, by_name = estimator.null_losses_ if continues else {}, {}
     measured = dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
-    for name in (task.name for task in tasks):
+    for name in (task.name for task in estimator.tasks_):
         loss = measured[name]
         stays = name in known and (known[name] > LEAST_NULL or np.isnan(loss))
         by_name[name] = known[name] if stays else loss
-    return {name: loss for name, loss in by_name.items() if not np.isnan(loss)}
+    estimator.null_losses_ = {n: loss for n, loss in by_name.items() if not np.isnan(loss)}
 
 
-def _normalized(data: TaskData, null: dict[str, float]) -> TaskData:
+def _normalized(estimator: Any, data: TaskData) -> TaskData:
     """Scale the losses; one that a constant brings to about 0 stays as it is."""
+    if not estimator.normalize_losses:
+        return data
+    null = estimator.null_losses_
     losses = [null.get(name, 1.0) for name in data.layout.names]
     losses = [loss if loss > LEAST_NULL else 1.0 for loss in losses]
     return replace(data, scale=1.0 / data.scale.new_tensor(losses))
@@ -203,17 +216,17 @@ def _new_net(estimator: Any, train: Rows, seeds: Seeds) -> TaskNet:
     labelled = train.targets.mask & (train.weights > 0)
     estimator.sharing_ = scheme.adapt(train.targets.values, labelled, estimator.tasks_)
     inputs = _inputs(estimator._preprocess, train)
-    return build_net(estimator, inputs, estimator.tasks_, len(train), seeds).initialize()
+    encoding = _encoding(estimator, inputs, train)
+    net = build_net(estimator, inputs, estimator.tasks_, len(train), seeds, encoding)
+    return net.initialize()
 
 
 def _inputs(preprocess: Any, train: Rows) -> Inputs:
     """Tell a trunk what is known of the features."""
     one = encode_features(preprocess, train.take(np.arange(1)).X)
-    size = min(len(train), SAMPLED_ROWS)
 
     def sample() -> np.ndarray:
-        rows = np.linspace(0, len(train) - 1, size).astype(np.intp)
-        encoded = encode_features(preprocess, train.take(rows).X)
+        encoded = encode_features(preprocess, train.take(_sampled(train)).X)
         return encoded.toarray() if sparse.issparse(encoded) else encoded
 
     return Inputs(
@@ -222,6 +235,23 @@ def _inputs(preprocess: Any, train: Rows) -> Inputs:
         getattr(preprocess, "category_columns_", None),
         sample,
     )
+
+
+def _sampled(train: Rows) -> np.ndarray:
+    """Return rows, evenly spaced, that stand for all."""
+    return np.linspace(0, len(train) - 1, min(len(train), SAMPLED_ROWS)).astype(np.intp)
+
+
+def _encoding(estimator: Any, inputs: Inputs, train: Rows) -> PiecewiseLinearEncoding | None:
+    """Plan the bins of the numbers, if there shall be any."""
+    numbers = inputs.numbers
+    n_bins = choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X))
+    if not n_bins or inputs.sample is None:
+        return None
+    columns = tuple(range(inputs.size)) if numbers is None else numbers
+    sample, weights = inputs.sample()[:, columns], train.row_weights[_sampled(train)]
+    edges = bin_edges(sample, n_bins, weights) if columns else []
+    return PiecewiseLinearEncoding(inputs.size, columns, edges)
 
 
 def train_net(
@@ -263,7 +293,9 @@ def train_net(
     if valid is not None:
         score = ValidationScore(train, valid, _fixed_weights(net))
         ours.append(("valid_score", score))
-        if stops_early and not score.weights.any():
+        if stops_early and not score.weights.any() and estimator.early_stopping == "auto":
+            stops_early = False
+        elif stops_early and not score.weights.any():
             raise ValueError(
                 "Early stopping finds no task to judge by: none has a weight above 0, a label "
                 "among the validation rows, and a spread. Set `early_stopping=False`."
@@ -276,6 +308,8 @@ def train_net(
     if estimator.verbose:
         ours.append(("progress", ProgressLine(max_epochs)))
     users = list(net.callbacks_)
+    chosen = EMA_DECAY if stops_early else 0.0
+    net.ema_decay = chosen if estimator.ema_decay == "auto" else estimator.ema_decay
     # Ours come first, so that the user's see the scores of the epoch.
     net.callbacks_ = [*ours, *users]
     net.stopping_ = stopping

@@ -34,6 +34,13 @@ class TaskOutput:
         return self.values.shape[1] > 0 and not np.isnan(self.values).any()
 
     @property
+    def probabilities(self) -> np.ndarray:
+        """Of a class task: probabilities by column, shape (n_samples, n_columns, n_classes)."""
+        if self.task.kind == "multilabel":
+            return np.stack([1 - self.values, self.values], axis=2)
+        return self.values[:, None]
+
+    @property
     def predicted(self) -> np.ndarray:
         """Class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns).
 

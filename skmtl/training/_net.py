@@ -118,8 +118,8 @@ class TaskNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.stops_ = False
+        self.notify("on_train_begin", X=X, y=y)  # which may load weights
         self._average = WeightAverage(self.module_, self.ema_decay) if self.ema_decay else None
-        self.notify("on_train_begin", X=X, y=y)
         try:
             with suppress(StopTraining):
                 self.fit_loop(X, y, **fit_params)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import COPY_OF_MODULE, Inputs, Seeds, StackedLinear, is_weight
+from skmtl.layers import (
+    COPY_OF_MODULE,
+    Inputs,
+    PiecewiseLinearEncoding,
+    Seeds,
+    StackedLinear,
+    is_weight,
+)
 from skmtl.training._batches import BatchTargets
 
 #: Rows per batch of validation and prediction: one product fits a core's cache.
@@ -37,6 +44,8 @@ class Network(nn.Module):
         Entries of the largest tensor between two blocks, for one sample.
     n_input_axes : int, default=1
         Axes of one sample.
+    encoding : PiecewiseLinearEncoding or None, default=None
+        What the features go through before all else, once for all members and tasks.
     follows_dtype : bool, default=True
         Whether the body computes in the type of its weights, whatever that is.
 
@@ -55,6 +64,7 @@ class Network(nn.Module):
         n_submodels: int = 1,
         row_size: int = 1,
         n_input_axes: int = 1,
+        encoding: nn.Module | None = None,
         follows_dtype: bool = True,
     ) -> None:
         super().__init__()
@@ -63,14 +73,30 @@ class Network(nn.Module):
         self.n_submodels = n_submodels
         self.row_size = row_size
         self.n_input_axes = n_input_axes
+        self.encoding = encoding
         self.follows_dtype = follows_dtype
         self._kept: tuple[list[Any], Network] | None = None
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
         if self.n_submodels == 1:
-            return self.body.finish(self.body.outputs(x, self.heads), targets)
+            return self.body.finish(self.body.outputs(self.encode(x), self.heads), targets)
         return self.body.finish(self.heads(self.represent(x)), targets)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Encode features as the body reads them.
+
+        Parameters
+        ----------
+        x : Tensor of shape (sample, ...) or (member, sample, ...)
+            Features.
+
+        Returns
+        -------
+        Tensor of the same leading axes
+            What the trunks read.
+        """
+        return x if self.encoding is None else self.encoding(x)
 
     def represent(self, x: Tensor) -> Tensor:
         """Compute what the heads read.
@@ -85,7 +111,7 @@ class Network(nn.Module):
         Tensor of shape (member and submodel, task or 1, sample, feature)
             Representations.
         """
-        k = self.n_submodels
+        k, x = self.n_submodels, self.encode(x)
         if k == 1:
             return self.body(x)
         # The submodels read the batch one after the other, along the axis of the samples.
@@ -237,12 +263,15 @@ class NetworkSpec:
         Hidden layers of each head.
     activation : str or type
         Activation of the heads' hidden layers.
+    encoding : PiecewiseLinearEncoding or None, default=None
+        What the features go through before the trunk.
     """
 
     sharing: Any
     trunk: Any
     head_layer_sizes: Any
     activation: Any
+    encoding: PiecewiseLinearEncoding | None = None
 
     def build(self, inputs: Inputs, layout: Layout, seeds: Seeds, n_members: int = 1) -> Network:
         """Build the network with fresh weights.
@@ -274,6 +303,8 @@ class NetworkSpec:
                 f"Found samples of shape {inputs.shape}. Use a trunk that takes arrays, such "
                 "as CNN or ModuleTrunk."
             )
+        if self.encoding is not None:
+            inputs = replace(inputs, shape=(self.encoding.out_features,))
         body = self.sharing.build(
             self.trunk, inputs=inputs, layout=layout, n_members=n_members, seeds=seeds
         )
@@ -295,6 +326,7 @@ class NetworkSpec:
             n_submodels=n_submodels,
             row_size=row_size,
             n_input_axes=len(inputs.shape),
+            encoding=self.encoding,
             follows_dtype=self.trunk.follows_dtype,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,8 @@ class WrittenBackward:
     ----------
     layers : list of StackedLinear
         From the features to the output rows, with a ReLU between any two.
+    encode : callable
+        What the features go through before them, without parameters.
     objective : Objective
         Losses and weighting, without penalties.
     wrt : {"representation", "parameters"} or None, default=None
@@ -36,9 +40,14 @@ class WrittenBackward:
     """
 
     def __init__(
-        self, layers: list[StackedLinear], objective: Objective, wrt: str | None = None
+        self,
+        layers: list[StackedLinear],
+        encode: Callable[[Tensor], Tensor],
+        objective: Objective,
+        wrt: str | None = None,
     ) -> None:
         *self.hidden, self.output = layers
+        self.encode = encode
         self.objective = objective
         self.wrt = wrt
 
@@ -53,12 +62,13 @@ class WrittenBackward:
             return None
         weighting = objective.weighting
         wrt = choose_wrt(network, weighting) if weighting.needs_gradients else None
-        return cls(layers, objective, wrt)
+        return cls(layers, network.encode, objective, wrt)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
         objective, output = self.objective, self.output
+        x = self.encode(x)
         h = x if x.dim() == 3 else x.expand(len(output.weight), *x.shape)  # (member, sample, f)
         inputs = [h]
         for layer in self.hidden:

@@ -194,9 +194,11 @@ def test_early_stopping_uses_a_part_of_the_training_rows(table, make):
     est = make(early_stopping=True, validation_fraction=0.25).fit(X, Y)
     assert "valid_score" in est.history_
     assert "valid_score" not in make(early_stopping=False).fit(X, Y).history_
-    # "auto" needs 100 labelled rows.
+    # "auto" needs 100 labelled rows, or three for each fold.
     assert "valid_score" in make().fit(X, Y).history_
-    assert "valid_score" not in make().fit(X[:80], Y[:80]).history_
+    assert "valid_score" in make().fit(X[:40], Y[:40]).history_
+    assert "valid_score" not in make().fit(X[:20], Y[:20]).history_
+    assert "valid_score" not in make(n_members=1).fit(X[:80], Y[:80]).history_
 
 
 def test_preprocessing_and_scales_see_training_rows_only(table, make):

@@ -665,9 +665,10 @@ def test_without_preprocessing_missing_values_are_an_error_that_names_the_column
 
 def test_without_preprocessing_numbers_pass_as_they_are():
     frame = pd.DataFrame(X, columns=["a", "b", "c"])
-    model = net(preprocess=None, max_epochs=1, lr=1e-12, optimizer="sgd").fit(frame, NUMBER)
+    still = {"max_epochs": 1, "lr": 1e-12, "optimizer": "sgd", "n_bins": 0}
+    model = net(preprocess=None, **still).fit(frame, NUMBER)
     standardise = FeatureEncoder(numbers="standard")
-    scaled = net(preprocess=standardise, max_epochs=1, lr=1e-12, optimizer="sgd").fit(frame, NUMBER)
+    scaled = net(preprocess=standardise, **still).fit(frame, NUMBER)
     standard = (X - X.mean(axis=0)) / X.std(axis=0)
     np.testing.assert_allclose(
         model.predict(frame.assign(**dict(zip("abc", standard.T, strict=True)))),

@@ -82,7 +82,7 @@ def test_to_first_order_lookahead_is_the_product_of_gradients(make, table):
 
 def test_labels_are_correlations_and_need_no_fit(make, table, monkeypatch):
     X, Y = table
-    monkeypatch.setattr("skmtl.estimators._base.fit_net", None)
+    monkeypatch.setattr("skmtl.estimators._candidates.fit_net", None)
     found = task_affinity(make(), X, Y, methods="labels")
     both = Y[["price", "size"]].astype(float).corr().abs()
     pd.testing.assert_frame_equal(found.labels.loc[["price", "size"], ["price", "size"]], both)

@@ -90,5 +90,5 @@ def test_a_warm_start_goes_on_from_the_averages(table):
 
 
 def test_no_average_that_never_moves():
-    with pytest.raises(ValueError, match="`ema_decay` must be a number of at least 0 and below 1"):
+    with pytest.raises(ValueError, match="`ema_decay` must be 'auto' or a number of at least 0"):
         make(ema_decay=1.0).fit(np.zeros((4, 1)), np.zeros((4, 1)))

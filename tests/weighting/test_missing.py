@@ -55,6 +55,7 @@ def score(weighting, missing):
         batch_size=16,
         max_epochs=8 if missing > 0.5 else 6,
         early_stopping=False,
+        n_bins=0,
         random_state=0,
     )
     return r2_score(Y_test, net.fit(X, Y).predict(X_test))

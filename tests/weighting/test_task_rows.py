@@ -126,7 +126,7 @@ def test_a_fit_keeps_them_through_stopping_copies_and_more_epochs(method, table)
     est = MultiTaskNetRegressor(
         loss_weights=method, hidden_layer_sizes=(6,), max_epochs=30, batch_size=8, random_state=0
     )
-    est.set_params(early_stopping=True, n_iter_no_change=3).fit(X, Y)
+    est.set_params(early_stopping=True, n_members=1, n_iter_no_change=3).fit(X, Y)
     shared = sum(p.numel() for p in est.net_.module_.body.parameters())
     rows = rows_of(est.net_.criterion_.weighting)
     assert {value.shape for value in rows.values()} == {(1, 3, shared)}

@@ -366,7 +366,8 @@ def test_fits_with_a_state(weighting, table):
 
 
 def test_learned_parameters_are_trained_and_kept_from_decay(table):
-    est = make(loss_weights=scalarization.UW(3), weight_decay=0.1, lr=0.01).fit(*table)
+    one = {"n_members": 1, "weight_decay": 0.1, "lr": 0.01}
+    est = make(loss_weights=scalarization.UW(3), **one).fit(*table)
     (log_var,) = est.net_.criterion_.parameters()
     assert (log_var != 0).all()
     groups = est.net_.optimizer_.param_groups

@@ -1,0 +1,114 @@
+"""Weights by which the predictions of several networks are averaged, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skmtl.tasks import Targets, Task, TaskOutput
+
+#: The largest number of draws of the selection.
+MOST_DRAWS = 20
+
+
+def blend(outputs: Sequence[list[TaskOutput]], weights: np.ndarray) -> list[TaskOutput]:
+    """Average what several networks say.
+
+    Parameters
+    ----------
+    outputs : sequence of list of TaskOutput
+        By network, in the order of the tasks.
+    weights : ndarray of shape (n_networks, n_tasks)
+        Of each task they sum to 1.
+
+    Returns
+    -------
+    list of TaskOutput
+        Averages of probabilities and of numbers.
+    """
+    averaged = []
+    for of_networks, of_task in zip(zip(*outputs, strict=True), weights.T, strict=True):
+        values = sum(w * o.values for w, o in zip(of_task, of_networks, strict=True) if w > 0)
+        averaged.append(TaskOutput(of_networks[0].task, np.asarray(values)))
+    return averaged
+
+
+def select_weights(
+    outputs: Sequence[list[TaskOutput]], targets: Targets, weights: np.ndarray
+) -> np.ndarray:
+    """Choose for each task the average with the least loss on held-out rows.
+
+    Greedy selection with replacement: network after network is added to the average, each time
+    the one that lowers the loss most, and the best average on the way is kept.
+
+    Parameters
+    ----------
+    outputs : sequence of list of TaskOutput
+        What each network says of the rows that it did not learn from.
+    targets : Targets
+        Their labels.
+    weights : ndarray of shape (n_rows, n_columns)
+        Weights of the cells, 0 where there is no label.
+
+    Returns
+    -------
+    ndarray of shape (n_networks, n_tasks)
+        Of each task they sum to 1; equal, where no row has a label to choose by.
+
+    References
+    ----------
+    R. Caruana, A. Niculescu-Mizil, G. Crew, A. Ksikes: Ensemble Selection from Libraries of
+    Models, ICML 2004, sections 2.1 and 2.2.
+    """
+    chosen, start = np.full((len(outputs), len(outputs[0])), 1 / len(outputs)), 0
+    for position, of_networks in enumerate(zip(*outputs, strict=True)):
+        task = of_networks[0].task
+        columns = slice(start, start + task.n_columns)
+        start = columns.stop
+        known = targets.mask[:, columns] & (weights[:, columns] > 0)
+        rows = known.any(axis=1)
+        if not rows.any() or not all(output.is_known for output in of_networks):
+            continue
+        values = np.stack([output.values[rows] for output in of_networks])
+        cells = np.where(known, weights[:, columns], 0.0)[rows]
+        y = np.where(known, targets.values[:, columns], 0.0)[rows]
+        chosen[:, position] = _selected(task, values, y, cells)
+    return chosen
+
+
+def _selected(task: Task, values: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    counts, total = np.zeros(len(values)), np.zeros_like(values[0])
+    best, least = counts, np.inf
+    for n_drawn in range(1, MOST_DRAWS + 1):
+        losses = _losses(task, (total + values) / n_drawn, y, cells)
+        drawn = int(np.argmin(losses))
+        counts[drawn] += 1
+        total = total + values[drawn]
+        if losses[drawn] < least:
+            best, least = counts / n_drawn, losses[drawn]
+    return best
+
+
+def _losses(task: Task, values: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return the summed loss of each network, shape (n_networks,).
+
+    `values` has shape (network, row, output), `y` and `cells` (row, column).
+    """
+    least = np.finfo(np.float64).tiny
+    if task.kind == "multilabel":
+        own = np.where(y > 0, values, 1 - values)
+        by_cell = -np.log(own.clip(1e-15))
+    elif task.has_classes:
+        own = np.take_along_axis(values, y.astype(np.intp)[None], axis=2)
+        by_cell = -np.log(own.clip(1e-15))
+    elif task.kind == "count":
+        by_cell = values - y * np.log(values.clip(least))
+    elif task.kind == "quantile":
+        levels, beyond = np.asarray(task.quantiles), y - values
+        by_cell = np.maximum(levels * beyond, (levels - 1) * beyond).sum(axis=2, keepdims=True)
+    else:
+        spread = y.var(axis=0)
+        by_cell = (values - y) ** 2 / np.where(spread > 0, spread, 1.0)
+    summed: np.ndarray = (by_cell * cells).sum(axis=(1, 2))
+    return summed
