@@ -15,6 +15,7 @@ from scipy import stats
 
 from benchmarks.accuracy_peers import LIBRARIES, TUNED
 from benchmarks.accuracy_splits import split_kind
+from benchmarks.accuracy_tasks import by_task
 from benchmarks.comparison import LEVEL, corrected_t_test, holm, signed_rank_test
 from benchmarks.fit_speed import machine, markdown
 from benchmarks.quality import missing_share
@@ -107,6 +108,7 @@ def report(study: Study, loads: Sequence[float]) -> Iterator[str]:
     yield summary(study)
     if study.base in study.models:
         yield against(study)
+    yield by_task(study)
     yield by_labels(study)
     yield by_measure(study)
     yield from error_tables(study)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from benchmarks.accuracy_errors import LEAST, class_error, is_scored, number_err
 from benchmarks.accuracy_models import OutOfTimeError, Plain, Tuned, limited
 from benchmarks.accuracy_peers import LIBRARIES, TUNED, Categories, codes, dense, why_missing
 from benchmarks.accuracy_splits import Table, fingerprint, inner_splits, n_repeats, split
+from benchmarks.accuracy_tasks import by_task
 from skmtl import MultiTaskNetClassifierRegressor
 
 KINDS = {"size": "regression", "sold": "binary", "body": "multiclass"}
@@ -453,3 +455,22 @@ def test_bars_join_ranks_within_the_distance():
 def test_the_figure_is_drawn(study, tmp_path):
     accuracy_report.figure(study, tmp_path / "ranks.png")
     assert (tmp_path / "ranks.png").stat().st_size > 5_000
+
+
+def test_tasks_are_counted_against_nets_of_their_own():
+    """By hand: of three tasks on two repeats one is worse, one better, one about the same."""
+    errors = {
+        "skmtl own nets": ["1.0 0.5 0.4 nan", "1.0 0.5 0.4 nan"],
+        "skmtl default": ["1.2 0.4 0.4 nan", "1.0 0.4 0.41 nan"],
+    }
+    rows = pd.DataFrame(
+        [
+            {"dataset": "a", "repeat": repeat, "model": model, "errors": text}
+            for model, texts in errors.items()
+            for repeat, text in enumerate(texts)
+        ]
+    )
+    study = SimpleNamespace(used=rows, models=list(errors))
+    text = by_task(study)
+    assert "3 tasks of 1 sets" in text
+    assert "| skmtl default | 1 | 1 | +0.0125 | +0.10 (a, task 1) |" in text
