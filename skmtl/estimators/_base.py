@@ -241,7 +241,8 @@ class BaseMultiTaskNet(
                 self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
                 self._built_from = built_from(self)
             self._meet_labels(train, is_first=not continues)
-            changes = plan(self, train) if has_candidates(self) else {}
+            judges = stops or valid is not None
+            changes = plan(self, train, judges=judges) if has_candidates(self) else {}
             fit = partial(fit_candidates, changes=changes) if changes else fit_one
             error = fit(
                 self, train=train, valid=valid, seeds=seeds,

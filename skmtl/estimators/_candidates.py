@@ -41,7 +41,7 @@ def has_candidates(estimator: Any) -> bool:
     return chooses or estimator.preset == "best"
 
 
-def plan(estimator: Any, train: Rows) -> dict[str, dict[str, Any]]:
+def plan(estimator: Any, train: Rows, *, judges: bool) -> dict[str, dict[str, Any]]:
     """Return the networks to choose from, each by the parameters that it changes.
 
     Parameters
@@ -51,10 +51,14 @@ def plan(estimator: Any, train: Rows) -> dict[str, dict[str, Any]]:
     train : Rows
         Rows to learn from.
 
+    judges : bool
+        Whether there are rows to judge by.
+
     Returns
     -------
     dict of str to dict
-        Changes by name; the first is the network that the others are compared with.
+        Changes by name; the first is the network that the others are compared with, and the only
+        one if there is nothing to judge by.
     """
     is_best, sharing = estimator.preset == "best", estimator.sharing
     if not isinstance(sharing, str) or sharing not in {"auto", "hard"}:
@@ -69,12 +73,13 @@ def plan(estimator: Any, train: Rows) -> dict[str, dict[str, Any]]:
     reads: dict[str, Any] = {"": {}}
     if is_best and numbers and choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X)):
         reads |= {", numbers alone": {"n_bins": 0}, EMBEDDINGS: _embeddings(estimator)}
-    return {
+    found = {
         scheme + read: {"sharing": value, **changes}
         for scheme, value in schemes.items()
         for read, changes in reads.items()
         if changes is not None and not (scheme == "independent" and read == EMBEDDINGS)
     }
+    return found if judges else dict([next(iter(found.items()))])
 
 
 def _embeddings(estimator: Any) -> dict[str, Any] | None:
@@ -151,8 +156,7 @@ def fit_candidates(
         fits.append(fit_one(part, train, valid, copy.deepcopy(seeds), **how))
         parts[name] = part
     held_out = [fitted.held_out for fitted in fits if fitted.held_out is not None]
-    weights = np.full((len(parts), len(estimator.tasks_)), 1 / len(parts))
-    together = None
+    weights, together = np.ones((1, len(estimator.tasks_))), None
     if held_out:
         rows = valid or train
         weights = select_weights(held_out, rows.targets, rows.weights)

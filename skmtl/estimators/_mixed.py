@@ -164,7 +164,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     candidates_ : dict of str to estimator
         With ``preset="best"`` or ``sharing="auto"``: the fitted candidates.
     candidate_weights_ : pandas.DataFrame of shape (n_tasks, n_candidates)
-        Their weights in the predictions of each task; equal where nothing was held out.
+        Their weights in the predictions of each task; only the first is fitted where nothing was
+        held out.
     history_ : pandas.DataFrame
         Losses by epoch, per task.
     task_weights_ : pandas.DataFrame of shape (n_epochs, n_tasks)

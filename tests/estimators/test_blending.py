@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.metrics import log_loss, mean_pinball_loss, mean_poisson_deviance
 
-from skmtl.estimators._blending import _losses, blend, select_weights
+from skmtl.estimators._blending import _losses, _selected, blend, select_weights
 from skmtl.tasks import Targets, Task, TaskOutput
 
 N = 400
@@ -37,8 +37,7 @@ def test_weights_come_near_the_best_average():
     random = np.random.default_rng(0)
     truth = random.normal(size=(N, 1))
     values = np.stack(noisy(random, truth, 0.5, 0.7, 3.0))
-    outputs = [[TaskOutput(Task("a", "regression"), v)] for v in values]
-    weights = select_weights(outputs, targets_of(truth), np.ones((N, 1)))
+    weights = _selected(Task("a", "regression"), values, truth, np.ones((N, 1)))
     assert weights.sum() == pytest.approx(1)
 
     def loss(w):
@@ -46,8 +45,8 @@ def test_weights_come_near_the_best_average():
 
     bounds = {"bounds": [(0, 1)] * 3, "constraints": {"type": "eq", "fun": lambda w: w.sum() - 1}}
     best = minimize(loss, np.full(3, 1 / 3), **bounds)
-    assert loss(weights[:, 0]) <= best.fun * 1.01
-    np.testing.assert_allclose(weights[:, 0], best.x, atol=0.06)
+    assert loss(weights) <= best.fun * 1.01
+    np.testing.assert_allclose(weights, best.x, atol=0.06)
 
 
 def test_each_task_has_weights_of_its_own():
@@ -58,7 +57,19 @@ def test_each_task_has_weights_of_its_own():
     first = [TaskOutput(tasks[0], good[:, :1]), TaskOutput(tasks[1], bad[:, 1:])]
     second = [TaskOutput(tasks[0], bad[:, :1]), TaskOutput(tasks[1], good[:, 1:])]
     weights = select_weights([first, second], targets_of(*truth.T), np.ones((N, 2)))
-    np.testing.assert_allclose(weights, np.eye(2), atol=0.051)
+    share = N / (N + 30)  # the rest is the first network's
+    np.testing.assert_allclose(weights, [[1, 1 - share], [0, share]], atol=0.051)
+
+
+def test_rare_classes_choose_with_caution():
+    random = np.random.default_rng(0)
+    y = (np.arange(N) < 10).astype(float)[:, None]
+    task = Task("a", "binary", classes=(0, 1))
+    poor = np.full((N, 2), 0.5)
+    good = np.abs(y - [0.9, 0.1]) + 0.01 * random.random((N, 2))
+    outputs = [[TaskOutput(task, values)] for values in (poor, good / good.sum(1, keepdims=True))]
+    weights = select_weights(outputs, targets_of(y), np.ones((N, 1)))
+    assert weights[1, 0] == pytest.approx(20 / 50)
 
 
 def test_missing_labels_do_not_count():
@@ -70,11 +81,12 @@ def test_missing_labels_do_not_count():
     holes[: N // 4] = np.nan
     cells = np.ones((N, 1))
     cells[: N // 2] = 0.0
-    outputs = [[TaskOutput(Task("a", "regression"), values)] for values in (good, bad)]
+    outputs = [[TaskOutput(Task("a", "regression"), values)] for values in (bad, good)]
     weights = select_weights(outputs, targets_of(holes), cells)
-    assert weights[0, 0] > 0.9
+    share = N / 2 / (N / 2 + 30)
+    np.testing.assert_allclose(weights[:, 0], [1 - share, share], atol=0.03)
     nobody = select_weights(outputs, targets_of(np.full((N, 1), np.nan)), cells)
-    assert nobody[:, 0].tolist() == [0.5, 0.5]
+    assert nobody[:, 0].tolist() == [1, 0]
 
 
 KINDS = ["regression", "multiclass", "ordinal", "multilabel", "count", "quantile"]

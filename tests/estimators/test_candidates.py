@@ -75,9 +75,10 @@ def test_weights_are_chosen_on_rows_that_no_member_learnt_from(fitted_table):
     assert np.abs(by_training_rows - est.candidate_weights_.to_numpy()).max() > 0.1
 
 
-def test_without_held_out_rows_all_count_alike(fitted_table):
+def test_without_held_out_rows_there_is_the_first_alone(fitted_table):
     est = small(sharing="auto", early_stopping=False).fit(*fitted_table)
-    assert (est.candidate_weights_ == 0.5).all(axis=None)
+    assert list(est.candidates_) == ["hard"]
+    assert (est.candidate_weights_ == 1).all(axis=None)
 
 
 @pytest.mark.parametrize(
