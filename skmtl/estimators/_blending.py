@@ -95,7 +95,7 @@ def _told_by(task: Task, y: np.ndarray) -> float:
 
 def _selected(task: Task, values: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
     counts, total = np.zeros(len(values)), np.zeros_like(values[0])
-    best, least = counts, np.inf
+    best, least = np.eye(len(values))[0], np.inf
     for n_drawn in range(1, MOST_DRAWS + 1):
         losses = _losses(task, (total + values) / n_drawn, y, cells)
         drawn = int(np.argmin(losses))

@@ -210,7 +210,7 @@ def choose_bins(estimator: Any, numbers: tuple[int, ...] | None, *, is_sparse: b
             )
         return int(estimator.n_bins)
     reads_numbers = trunk.takes_arrays or getattr(trunk, "num_embeddings", "own") is not None
-    is_linear = getattr(trunk, "hidden_layer_sizes", None) == ()
+    is_linear = not getattr(trunk, "hidden_layer_sizes", True)
     if numbers is None or is_sparse or reads_numbers or is_linear:
         return 0
     if any(isinstance(p, L21) for p in resolve_penalties(estimator.penalty)):

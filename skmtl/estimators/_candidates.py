@@ -19,6 +19,7 @@ from skmtl.estimators._training import Fitted, fit_net
 from skmtl.layers import Seeds
 from skmtl.tasks import TaskOutput
 from skmtl.trunks import MLP
+from skmtl.weighting import Equal, Fixed, resolve_weighting
 
 #: How the name of a candidate ends whose trunk embeds numbers.
 EMBEDDINGS = ", embeddings"
@@ -50,7 +51,6 @@ def plan(estimator: Any, train: Rows, *, judges: bool) -> dict[str, dict[str, An
         With tasks and preprocessing.
     train : Rows
         Rows to learn from.
-
     judges : bool
         Whether there are rows to judge by.
 
@@ -79,6 +79,10 @@ def plan(estimator: Any, train: Rows, *, judges: bool) -> dict[str, dict[str, An
         for read, changes in reads.items()
         if changes is not None and not (scheme == "independent" and read == EMBEDDINGS)
     }
+    weighting = resolve_weighting(estimator.loss_weights, [task.name for task in estimator.tasks_])
+    if not isinstance(weighting, Equal | Fixed):  # a net per task has nothing to weigh
+        for name in found.keys() & {"independent", "independent, numbers alone"}:
+            found[name] = {**found[name], "loss_weights": None}
     return found if judges else dict([next(iter(found.items()))])
 
 

@@ -43,7 +43,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         How tasks share: ``"hard"`` (one trunk), ``"independent"`` (a net per task, trained
         as one program), ``"mmoe"``, ``"cross_stitch"`` and the other names, or an object, of
         :mod:`skmtl.sharing`.  ``"auto"``: ``"hard"`` and ``"independent"``, weighed for each
-        task by what they say of rows that they did not learn from.
+        task by what they say of rows that they did not learn from; the nets per task leave a
+        method that finds weights aside.
     loss_weights : mapping, sequence, str or Weighting, default=None
         The weights ``a_t``: by task name, in the order of the tasks, a method that finds them
         (``"uncertainty"``, ``"mgda"``, ...) or an object of :mod:`skmtl.weighting` or TorchJD.

@@ -120,6 +120,18 @@ def test_a_task_alone_has_nobody_to_share_with(fitted_table):
     np.testing.assert_array_equal(values(est, X)[0], values(plain, X)[0])
 
 
+@pytest.mark.parametrize("method", ["uncertainty", "cagrad"])
+def test_nets_per_task_have_nothing_to_weigh(fitted_table, method):
+    est = small(sharing="auto", loss_weights=method).fit(*fitted_table)
+    assert est.candidates_["hard"].loss_weights == method
+    plain = small(sharing="independent").fit(*fitted_table)
+    X = fitted_table[0]
+    for ours, theirs in zip(
+        values(est.candidates_["independent"], X), values(plain, X), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_presets_choose_the_number_of_networks(fitted_table):
     assert small(preset="fast").fit(*fitted_table).n_members_ == 1
     assert small(preset="fast", n_members=3).fit(*fitted_table).n_members_ == 3
