@@ -128,8 +128,8 @@ print(pd.DataFrame(chosen).to_string(), "\n")
 # %%
 # The figure
 # ----------
-# Thin lines join the folds' best and worst.  Sharing is ahead for three targets and
-# a little behind for four; where the lines overlap, call it a tie.
+# Thin lines join the folds' best and worst.  Sharing is ahead for the two classes and
+# a little behind for the five numbers; where the lines overlap, call it a tie.
 
 tasks = table.drop("mean").mean(axis=1).sort_values().index.tolist()
 figure, (left, right) = plt.subplots(

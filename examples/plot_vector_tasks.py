@@ -106,7 +106,7 @@ print(landing[list(schemes)].round(3).to_string())
 # The figure
 # ----------
 # With every landing measured there is nothing to choose: 0.985 to 0.986 for the landing.  With
-# 50 landings a net of its own falls to 0.86, and the shared trunk, which 1,000 velocities
+# 50 landings a net of its own falls to 0.84, and the shared trunk, which 1,000 velocities
 # shaped, stays at 0.94.  The chain of outputs is ahead of it in all five seeds, by 0.01 on
 # average: the landing is nearly a straight line in the velocity.  Passing features is ahead by
 # less.
