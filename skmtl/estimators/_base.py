@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from skmtl.estimators._candidates import fit_candidates, fit_one, has_candidates, plan
 from skmtl.estimators._conformal import ConformalMixin
 from skmtl.estimators._history import HistoryMixin
-from skmtl.estimators._parameters import (
-    built_from,
-    check_kinds,
-    check_parameters,
-    check_unchanged,
-    check_whole_fit,
-)
-from skmtl.estimators._preprocessing import fit_preprocessing
-from skmtl.estimators._rows import Rows, choose_members, choose_rows, named_classes, read_rows
+from skmtl.estimators._preparing import Given, Memo, prepare
 from skmtl.estimators._setting import ParametersMixin
-from skmtl.estimators._training import all_or_nothing
-from skmtl.features import read_features
-from skmtl.layers import Seeds
+from skmtl.estimators._training import Training, all_or_nothing, train
 from skmtl.tasks import TargetEncoder, TargetScaler, Task
 from skmtl.training import DivergedError
 
@@ -169,7 +159,7 @@ class BaseMultiTaskNet(
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together. Found one of them.")
         continues = bool(self.warm_start) and hasattr(self, "net_")
-        return self._fit(X, y, sample_weight, validation, continues=continues)
+        return self._fit(Given(X, y, sample_weight, validation, continues))
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
@@ -204,77 +194,30 @@ class BaseMultiTaskNet(
                 "Count the classes, and pass class_weight as a mapping."
             )
         continues = hasattr(self, "net_")
-        return self._fit(
-            X, y, sample_weight, None, continues=continues, is_partial=True, classes=classes
-        )
+        return self._fit(Given(X, y, sample_weight, None, continues, True, classes))
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        validation: Any,
-        *,
-        continues: bool,
-        is_partial: bool = False,
-        classes: Any = None,
-    ) -> Any:
-        max_epochs = 1 if is_partial else self.max_epochs
-        with all_or_nothing(self):
-            check_parameters(self)
-            check_whole_fit(self, is_one=not (is_partial or self.warm_start))
-            if continues:
-                check_unchanged(self, self._built_from)
-            else:
-                X = read_features(self, X, reset=True, allow_nan=self.preprocess is not None)
-                self._learn_tasks(y, classes)
-                for name in {"candidates_", "candidate_weights_"} & vars(self).keys():
-                    delattr(self, name)
-                self._fold_seed = None
-                self._temperatures, self._conformity = {}, None
-            rows = read_rows(self, self._encoder, X, y, sample_weight, is_read=not continues)
-            seeds = Seeds.spawn(check_random_state(self.random_state))
-            if not continues:
-                self.n_members_ = choose_members(self, rows, validation, is_partial=is_partial)
-            train, valid, stops = choose_rows(self, rows, validation, seeds, is_partial=is_partial)
-            if not continues:
-                self._preprocess = fit_preprocessing(self.preprocess, train.X, train.row_weights)
-                self._built_from = built_from(self)
-            self._meet_labels(train, is_first=not continues)
-            judges = stops or valid is not None
-            changes = plan(self, train, judges=judges) if has_candidates(self) else {}
-            fit = partial(fit_candidates, changes=changes) if changes else fit_one
-            error = fit(
-                self, train=train, valid=valid, seeds=seeds,
-                continues=continues, stops=stops, max_epochs=max_epochs, data=(X, y),
-            ).error  # fmt: skip
-        if error is not None:
-            raise DivergedError(
-                f"{error} The estimator holds the best weights, of epoch {self.best_epoch_}."
-            ) from error
+    def _fit(self, given: Given) -> Any:
+        with closing(self._trainings(given, Memo())) as trainings:
+            for training in trainings:
+                train(training)
         return self
 
-    def _meet_labels(self, train: Rows, *, is_first: bool) -> None:
-        """Learn the scales of targets, and which tasks have a label to be trained on."""
-        scaler = TargetScaler().fit(train.targets, train.weights, self.tasks_)
-        if not is_first:
-            # Scales stay, but for tasks that had no label, or no spread, to scale by so far.
-            labelled = self._encoder.labelled_
-            new = [not labelled[task.name] for task in self.tasks_ for _ in task.columns]
-            varies = self._scaler.is_constant_ & ~scaler.is_constant_
-            scaler = self._scaler.with_columns(scaler, np.array(new) | varies)
-        self._scaler = scaler
-        self._encoder = self._encoder.with_labels(train.targets.mask, is_first=is_first)
-
-    def _learn_tasks(self, y: Any, classes: Any) -> None:
-        encoder = TargetEncoder(self.tasks, self._default_kind)
-        self._encoder = encoder.fit(y, named_classes(classes, encoder, y))
-        self.tasks_ = encoder.tasks_
-        check_kinds(self)
-        if by_task := {t.name: encoder.classes_of(t) for t in self.tasks_ if t.has_classes}:
-            self.classes_: Any = self._by_task(by_task)
-        elif hasattr(self, "classes_"):
-            del self.classes_
+    def _trainings(self, given: Given, memo: Memo) -> Generator[Training]:
+        """Fit, but for the training: whoever asks for the next net has trained the last one."""
+        max_epochs = 1 if given.is_partial else self.max_epochs
+        with all_or_nothing(self):
+            rows, valid, stops, seeds = prepare(self, given, memo)
+            judges = stops or valid is not None
+            changes = plan(self, rows, judges=judges) if has_candidates(self) else {}
+            fit = partial(fit_candidates, changes=changes) if changes else fit_one
+            fitted = yield from fit(
+                self, train=rows, valid=valid, seeds=seeds, memo=memo, continues=given.continues,
+                stops=stops, max_epochs=max_epochs, data=(given.X, given.y),
+            )  # fmt: skip
+        if fitted.error is not None:
+            raise DivergedError(
+                f"{fitted.error} The estimator holds the best weights, of epoch {self.best_epoch_}."
+            ) from fitted.error
 
     @property
     def preprocess_(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from skmtl.estimators._blending import blend, select_weights
 from skmtl.estimators._building import choose_bins, resolve_trunk
 from skmtl.estimators._calibration import fit_temperatures, with_temperatures
 from skmtl.estimators._conformal import Conformity
+from skmtl.estimators._fitting import Fitted, fit_net
 from skmtl.estimators._rows import Rows
-from skmtl.estimators._training import Fitted, fit_net
+from skmtl.estimators._training import Training
 from skmtl.layers import Seeds
 from skmtl.tasks import TaskOutput
 from skmtl.trunks import MLP
@@ -99,24 +101,31 @@ def _embeddings(estimator: Any) -> dict[str, Any] | None:
     return {"trunk": embedded, "n_bins": 0, **flat}
 
 
-def fit_one(estimator: Any, train: Rows, valid: Rows | None, seeds: Seeds, **how: Any) -> Fitted:
+def fit_one(
+    estimator: Any, train: Rows, valid: Rows | None, seeds: Seeds, **how: Any
+) -> Generator[Training, None, Fitted]:
     """Train one net, and judge it by the rows that were held out.
 
     Parameters
     ----------
     estimator : estimator
         With tasks, preprocessing and target scales; changed in place.
-    train, valid, seeds : as in :func:`skmtl.estimators._training.fit_net`
+    train, valid, seeds : as in :func:`skmtl.estimators._fitting.fit_net`
         Rows and sources of randomness.
     **how : object
         The other arguments of that function.
+
+    Yields
+    ------
+    Training
+        To be trained by the caller.
 
     Returns
     -------
     Fitted
         The net, and what it says of the held-out rows.
     """
-    fitted = fit_net(estimator, train, valid, seeds, **how)
+    fitted = yield from fit_net(estimator, train, valid, seeds, **how)
     estimator.net_ = fitted.net
     estimator.n_iter_ = len(fitted.net.history)
     stopping = fitted.net.stopping_
@@ -132,7 +141,7 @@ def fit_candidates(
     valid: Rows | None,
     seeds: Seeds,
     **how: Any,
-) -> Fitted:
+) -> Generator[Training, None, Fitted]:
     """Train several nets on the same rows, and weigh them for each task.
 
     Parameters
@@ -141,10 +150,15 @@ def fit_candidates(
         With tasks, preprocessing and target scales; changed in place.
     changes : dict of str to dict
         From :func:`plan`.
-    train, valid, seeds : as in :func:`skmtl.estimators._training.fit_net`
+    train, valid, seeds : as in :func:`skmtl.estimators._fitting.fit_net`
         Rows and sources of randomness, the same for all.
     **how : object
         The other arguments of that function.
+
+    Yields
+    ------
+    Training
+        To be trained by the caller.
 
     Returns
     -------
@@ -157,7 +171,8 @@ def fit_candidates(
         for parameter, value in {"preset": "default", **changed}.items():
             setattr(part, parameter, value)
         # A candidate is what an estimator of these parameters would be: same seeds, same folds.
-        fits.append(fit_one(part, train, valid, copy.deepcopy(seeds), **how))
+        fit = fit_one(part, train, valid, copy.deepcopy(seeds), **how)
+        fits.append((yield from fit))
         parts[name] = part
     held_out = [fitted.held_out for fitted in fits if fitted.held_out is not None]
     weights, together = np.ones((1, len(estimator.tasks_))), None

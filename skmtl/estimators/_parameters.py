@@ -150,7 +150,7 @@ def built_from(estimator: Any) -> dict[str, tuple[str, str]]:
         digest of each array.
     """
     values = {name: getattr(estimator, name) for name in _BUILT_FROM}
-    return {name: (_repr(value), _contents(value)) for name, value in values.items()}
+    return {name: (_repr(value), contents(value)) for name, value in values.items()}
 
 
 def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
@@ -184,7 +184,7 @@ def _repr(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _contents(value: Any) -> str:
+def contents(value: Any) -> str:
     """Return a text that tells any two values apart: reprs cut arrays, frames and lists."""
     # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
     if value is None or isinstance(value, str | Real | type | torch.dtype | torch.device):
@@ -203,7 +203,7 @@ def _contents(value: Any) -> str:
     elif isinstance(value, Mapping):
         parts = list(value.items())
     elif isinstance(value, set | frozenset):
-        parts = sorted(value, key=_contents)
+        parts = sorted(value, key=contents)
     elif isinstance(value, list | tuple):
         parts = list(value)
     elif is_frame(value):
@@ -214,7 +214,7 @@ def _contents(value: Any) -> str:
         parts = [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
     else:
         return _repr(value)
-    return f"{type(value).__qualname__}({', '.join(map(_contents, parts))})"
+    return f"{type(value).__qualname__}({', '.join(map(contents, parts))})"
 
 
 def check_kinds(estimator: Any) -> None:

@@ -16,6 +16,7 @@ from skmtl.layers._checks import check_sizes as check_sizes
 from skmtl.layers._checks import check_whole as check_whole
 from skmtl.layers._conv import StackedConv2d as StackedConv2d
 from skmtl.layers._dropout import Dropout as Dropout
+from skmtl.layers._dropout import StackedDropout as StackedDropout
 from skmtl.layers._encoding import PiecewiseLinearEncoding as PiecewiseLinearEncoding
 from skmtl.layers._encoding import bin_edges as bin_edges
 from skmtl.layers._layer_norm import StackedLayerNorm as StackedLayerNorm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -76,3 +78,33 @@ class Dropout(nn.Module):
         ):
             self._generator = torch.Generator(device)
             self._generator.set_state(random)
+
+
+class StackedDropout(nn.Module):
+    """The dropout of several nets, each with its own probability and generator.
+
+    Parameters
+    ----------
+    parts : sequence of Dropout
+        By net.
+    sizes : sequence of int
+        Members of each.
+
+    Shape
+    -----
+    - Input: (member and copy, ...), the members of a net one after the other
+    - Output: as the input
+    """
+
+    def __init__(self, parts: Sequence[Dropout], sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.sizes = list(sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop entries in training mode; return `x` otherwise."""
+        if not self.training:
+            return x
+        copies = len(x) // sum(self.sizes)
+        split = x.split([copies * size for size in self.sizes])
+        return torch.cat([part(own) for part, own in zip(self.parts, split, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,6 +62,32 @@ class PiecewiseLinearEncoding(nn.Module):
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer, persistent=False)
         self.out_features = n_features + len(of_bins)
+
+    @classmethod
+    def stacked(
+        cls, parts: Sequence[PiecewiseLinearEncoding], sizes: Sequence[int]
+    ) -> PiecewiseLinearEncoding:
+        """Make one of those of several nets, whose members read rows of their own.
+
+        Parameters
+        ----------
+        parts : sequence of PiecewiseLinearEncoding
+            By net, with bins of the same columns.
+        sizes : sequence of int
+            Members of each.
+
+        Returns
+        -------
+        PiecewiseLinearEncoding
+            For an input of shape (member, sample, n_features).
+        """
+        stack = copy.copy(parts[0])
+        stack._buffers = dict(stack._buffers)
+        for name in ("left", "rate"):
+            of_nets = [getattr(part, name) for part in parts]
+            rows = [own.expand(size, 1, -1) for own, size in zip(of_nets, sizes, strict=True)]
+            stack._buffers[name] = torch.cat(rows)  # (member, sample=1, bin)
+        return stack
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode features."""

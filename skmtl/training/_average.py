@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -56,6 +56,19 @@ class WeightAverage:
         self._n_steps += 1
         for average, parameter in zip(self._others, self._parameters, strict=True):
             average.lerp_(parameter, 1 - decay)
+
+    def keep(self, parameters: Sequence[nn.Parameter], rows: Sequence[torch.Tensor]) -> None:
+        """Go on with parameters that hold a part of the entries.
+
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+            In the order of the module's.
+        rows : sequence of Tensor of shape (n,), int64
+            For each, the entries of the leading axis that it has kept.
+        """
+        self._parameters = [p for p in parameters if p.requires_grad]
+        self._others = [other[kept] for other, kept in zip(self._others, rows, strict=True)]
 
     def _swap(self) -> None:
         for i, parameter in enumerate(self._parameters):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -59,6 +59,40 @@ class Batch(NamedTuple):
     targets: BatchTargets
 
 
+class Order(NamedTuple):
+    """The rows of an epoch, in the order of its batches.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n,) or (member, n), int64, on the device
+        Rows of the table.
+    counts : Tensor of shape (member, n), bool, or None
+        Which of them count; None: all.
+    """
+
+    rows: Tensor
+    counts: Tensor | None
+
+
+def filled_up(members: Sequence[Tensor]) -> Order:
+    """Return the rows of members side by side, the shorter ones filled up.
+
+    Parameters
+    ----------
+    members : sequence of Tensor of shape (n,)
+        Rows of each member.
+
+    Returns
+    -------
+    Order
+        With as many rows as the member that has the most.
+    """
+    rows = pad_sequence(list(members), batch_first=True)
+    n_own = torch.tensor([len(own) for own in members], device=rows.device)
+    counts = torch.arange(rows.shape[1], device=rows.device) < n_own.unsqueeze(1)
+    return Order(rows, None if bool(counts.all()) else counts)
+
+
 @dataclass(frozen=True)
 class TaskData:
     """A table on the device.
@@ -75,7 +109,7 @@ class TaskData:
         Tasks and their rows.
     is_complete : bool
         Whether every cell has a label of weight 1.
-    scale : Tensor of shape (task,)
+    scale : Tensor of shape (task,), or (member, task)
         What the losses of the tasks are multiplied by.
     members : tuple of Tensor of shape (n,), int64, on the device, or None, default=None
         The rows of each member; None: all rows for all.
@@ -138,6 +172,41 @@ class TaskData:
         """Return the number of rows."""
         return len(self.y)
 
+    def n_rows(self, *, is_shuffled: bool) -> int:
+        """Return how many rows of each member an epoch takes."""
+        if self.members is None:
+            return len(self)
+        return (min if is_shuffled else max)(map(len, self.members))
+
+    def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
+        """Return the rows of an epoch.
+
+        Parameters
+        ----------
+        n_batches : int
+            Batches of the epoch.
+        generator : torch.Generator or None
+            Draws the order, on the CPU; None: rows in their order, those of the shorter
+            members filled up.
+
+        Returns
+        -------
+        Order
+            Rows of the table.
+        """
+        device = self.y.device
+        if self.members is None:
+            # In one batch of all rows, the order is without effect.
+            if generator is None or n_batches == 1:
+                return Order(torch.arange(len(self), device=device), None)
+            return Order(torch.randperm(len(self), generator=generator).to(device), None)
+        if generator is None:
+            return filled_up(self.members)
+        n = self.n_rows(is_shuffled=True)
+        orders = [torch.randperm(len(rows), generator=generator)[:n] for rows in self.members]
+        drawn = [rows[order.to(device)] for rows, order in zip(self.members, orders, strict=True)]
+        return Order(torch.stack(drawn), None)
+
     def features(self, rows: Tensor) -> Tensor:
         """Gather rows of X.
 
@@ -170,7 +239,7 @@ class BatchIterator:
 
     Parameters
     ----------
-    dataset : TaskData
+    dataset : TaskData or StackedData
         The table.
     batch_size : int
         The largest size of a batch.
@@ -179,14 +248,11 @@ class BatchIterator:
     """
 
     def __init__(
-        self, dataset: TaskData, batch_size: int, generator: torch.Generator | None = None
+        self, dataset: Any, batch_size: int, generator: torch.Generator | None = None
     ) -> None:
         self.dataset = dataset
         self.generator = generator
-        self._n_rows = len(dataset)
-        if dataset.members is not None:
-            pick = max if generator is None else min
-            self._n_rows = pick(map(len, dataset.members))
+        self._n_rows = dataset.n_rows(is_shuffled=generator is not None)
         self.batch_size = min(batch_size, self._n_rows)
         self._task_of_weight = torch.as_tensor(
             dataset.layout.task_of_weight, device=dataset.w.device
@@ -200,37 +266,18 @@ class BatchIterator:
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over one epoch."""
         if len(self) == 1 and self.dataset.members is None:
-            # One batch of all rows: their order is without effect, so gather them once.
+            # Always the same batch, so gather it once.
             if self._whole is None:
-                rows = torch.arange(len(self.dataset), device=self.dataset.y.device)
-                self._whole = list(self._chunk(rows, None, len(rows)))
+                self._whole = list(self._batches())
             return iter(self._whole)
         return self._batches()
 
-    def _order(self) -> tuple[Tensor, Tensor | None]:
-        """Return the rows of an epoch, (..., row), and which of them count, if not all do."""
-        data, device = self.dataset, self.dataset.y.device
-        if data.members is None:
-            order = torch.arange(len(data))
-            if self.generator is not None:
-                order = torch.randperm(len(data), generator=self.generator)
-            return order.to(device), None
-        if self.generator is not None:
-            orders = [torch.randperm(len(rows), generator=self.generator) for rows in data.members]
-            drawn = [order[: self._n_rows].to(device) for order in orders]
-            return torch.stack(
-                [rows[order] for rows, order in zip(data.members, drawn, strict=True)]
-            ), None
-        rows = pad_sequence(list(data.members), batch_first=True)
-        n_own = torch.tensor([len(own) for own in data.members], device=device)
-        return rows, torch.arange(self._n_rows, device=device) < n_own.unsqueeze(1)
-
     def _batches(self) -> Iterator[Batch]:
-        n, n_batches = self._n_rows, len(self)
-        order, counts = self._order()
-        device = self.dataset.y.device
+        n_batches = len(self)
+        order, counts = self.dataset.order(n_batches, self.generator)
+        n, device = order.shape[-1], self.dataset.y.device
         per_row = self.dataset.y.shape[1] + _n_features(self.dataset.x)
-        per_row *= 1 if self.dataset.members is None else len(self.dataset.members)
+        per_row *= 1 if order.dim() == 1 else len(order)
         small, n_large = divmod(n, n_batches)
         start = 0
         for size, count in ((small + 1, n_large), (small, n_batches - n_large)):
@@ -249,8 +296,9 @@ class BatchIterator:
         y = self._by_batch(data.y, flat, (*lead, n, size))
         if data.is_complete and counted is None:
             # One number stands for all: every cell has a label of weight 1.
-            w = data.w.new_full((1, data.w.shape[1], 1), 1.0).expand(n, -1, -1)
-            cells = data.w.new_full((1, data.w.shape[1]), float(size)).expand(n, -1)
+            n_members = data.scale.shape[:-1]
+            w = data.w.new_ones(()).expand(n, *n_members, data.w.shape[1], 1)
+            cells = data.w.new_full((), float(size)).expand(w.shape[:-1])
         else:
             w = self._by_batch(data.w, flat, (*lead, n, size))
             if counted is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -14,9 +14,9 @@ from skmtl.training._average import WeightAverage
 from skmtl.training._backward import StepResult, autograd_backward
 from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
 from skmtl.training._callbacks import StopTraining
+from skmtl.training._epochs import Epoch, EpochSums, evaluate_epoch, look_back, train_epoch
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective, mean_of
-from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -86,7 +86,7 @@ class TaskNet(NeuralNet):
         # Only `module_` and `criterion_` go through skorch's pickling, which maps CUDA
         # tensors to a machine without it; a second reference would not.
         self.module, self.criterion = Network, Objective
-        self._epoch = _EpochSums()
+        self._epoch = EpochSums()
         self._average: WeightAverage | None = None
         self._lowest: dict[str, float] = {}  # loss of the best epoch so far, by prefix
         return self
@@ -196,7 +196,7 @@ class TaskNet(NeuralNet):
         step = super().train_step(batch, **fit_params)
         if self._average is not None:
             self._average.update()
-        self._look_back(batch)
+        look_back(self.module_, self.criterion_, batch)
         return step
 
     def run_single_epoch(
@@ -226,56 +226,42 @@ class TaskNet(NeuralNet):
             else:
                 # One row stands for all batches: callbacks of skorch look for it.
                 self.history.new_batch()
-                (self._train if training else self._evaluate)(iterator)
-        epoch = self._epoch.read(self.criterion_, training=training)
-        losses, total = epoch.losses, epoch.total
-        self.history.record(f"{prefix}_loss", total)
+                if training:
+                    self._train(iterator)
+                else:
+                    evaluate_epoch(self.module_, self.criterion_, iterator, self._epoch)
+        if training:
+            self._epoch.end(self.criterion_)
+        self.record_epoch(self._epoch.read([self])[0], prefix)
+
+    def record_epoch(self, epoch: Epoch, prefix: str) -> None:
+        """Write the losses of an epoch into the history.
+
+        Parameters
+        ----------
+        epoch : Epoch
+            Means of the epoch.
+        prefix : {"train", "valid"}
+            How the records are called.
+        """
+        record = self.history.record
+        record(f"{prefix}_loss", epoch.total)
         lowest = self._lowest.get(prefix, float("inf"))
-        self.history.record(f"{prefix}_loss_best", total < lowest)
-        self._lowest[prefix] = min(total, lowest)
-        for name, loss in losses.items():
-            self.history.record(f"{prefix}_loss_{name}", loss)
+        record(f"{prefix}_loss_best", epoch.total < lowest)
+        self._lowest[prefix] = min(epoch.total, lowest)
+        for name, loss in epoch.losses.items():
+            record(f"{prefix}_loss_{name}", loss)
         for name, weight in epoch.weights.items():
-            self.history.record(f"weight_{name}", weight)
+            record(f"weight_{name}", weight)
 
     def _train(self, iterator: Any) -> None:
-        module, optimizer = self.module_, self.optimizer_
-        module.train()
-        self.criterion_.train()
-        written = WrittenBackward.of(module, self.criterion_)
-        backward = written or autograd_backward(module, self.criterion_)
-        for batch in iterator:
-            optimizer.zero_grad()
-            step = backward(*batch)
-            optimizer.step()
-            if self._average is not None:
-                self._average.update()
-            self._look_back(batch)
-            self._record(step, batch.targets)
+        module, criterion = self.module_, self.criterion_
+        after = None if self._average is None else self._average.update
+        train_epoch(module, criterion, self.optimizer_, iterator, self._epoch, after)
 
     def _record(self, step: StepResult, targets: BatchTargets) -> None:
         is_constant = self.criterion_.weighting.is_constant
         self._epoch.add(step.losses, targets.n_labelled, None if is_constant else step.weights)
-
-    def _look_back(self, batch: Any) -> None:
-        """Show the losses of a batch after the step to a weighting that asks for them."""
-        weighting = self.criterion_.weighting
-        if weighting.needs_losses_after_step:
-            with torch.no_grad():
-                z = self.module_(*batch)
-                losses, _ = self.criterion_.mean_losses_and_gradients(
-                    z, batch.targets, self.module_
-                )
-            weighting.after_step(losses, batch.targets.present)
-
-    @torch.inference_mode()
-    def _evaluate(self, iterator: Any) -> None:
-        self.module_.eval()
-        self.criterion_.eval()
-        for x, targets in iterator:
-            z = self.criterion_.ensemble(self.module_(x), self.module_.n_submodels)
-            losses, _ = self.criterion_.losses_and_gradients(z, targets)
-            self._epoch.add(losses, targets.n_labelled)
 
     def _listens_to_batches(self, training: bool) -> bool:
         if training and isinstance(self.optimizer_, torch.optim.LBFGS):
@@ -286,61 +272,6 @@ class TaskNet(NeuralNet):
             for hook in _BATCH_HOOKS
             # A schedule by epochs has nothing to do after a batch.
             if not (isinstance(callback, LRScheduler) and callback.step_every == "epoch")
-        )
-
-
-class _Epoch(NamedTuple):
-    """Means of an epoch: by task, and combined."""
-
-    losses: dict[str, float]
-    weights: dict[str, float]
-    total: float
-
-
-class _EpochSums:
-    """Running sums over the batches of one epoch, on the device until they are read."""
-
-    def __init__(self) -> None:
-        self._sums: Tensor | None = None
-
-    def add(self, losses: Tensor, n_labelled: Tensor, weights: Tensor | None = None) -> None:
-        losses = losses.detach()
-        if self._sums is None:
-            self._sums, self._counts = losses * n_labelled, n_labelled.clone()
-            self._weights = None if weights is None else weights * n_labelled
-            return
-        self._sums.addcmul_(losses, n_labelled)
-        self._counts += n_labelled
-        if weights is not None and self._weights is not None:
-            self._weights.addcmul_(weights, n_labelled)
-
-    def read(self, objective: Objective, *, training: bool) -> _Epoch:
-        """Return the means of tasks that have labels, and their combination; start anew."""
-        if self._sums is None:
-            return _Epoch({}, {}, float("nan"))
-        counts = self._counts.expand_as(self._sums)  # (member, task)
-        n_labels = counts.sum(0)
-        pooled = self._sums.sum(0) / n_labels.clamp_min(1)
-        weighting = objective.weighting
-        with torch.no_grad():
-            # Weights that change would make epochs incomparable: then the plain sum.
-            total = pooled.sum()
-            if weighting.is_constant:
-                total = weighting(pooled.expand_as(counts), n_labels > 0).mean()
-            if training:
-                weighting.end_epoch(self._sums / counts.clamp_min(1), self._counts > 0)
-        weights = pooled[:0]
-        if self._weights is not None:
-            weights = self._weights.sum(0) / n_labels.clamp_min(1)
-        # One transfer of everything.
-        flat = torch.cat([pooled, n_labels, weights, total.reshape(1)]).tolist()
-        self._sums = self._weights = None
-        names, n = objective.layout.names, objective.layout.n_tasks
-        labelled = [i for i in range(n) if flat[n + i]]
-        return _Epoch(
-            {names[i]: flat[i] for i in labelled},
-            {names[i]: flat[2 * n + i] for i in labelled if len(flat) > 2 * n + 1},
-            flat[-1],
         )
 
 

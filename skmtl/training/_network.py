@@ -121,6 +121,11 @@ class Network(nn.Module):
         return h.unflatten(2, (k, -1)).transpose(1, 2).flatten(0, 1)
 
     @property
+    def n_members(self) -> int:
+        """Networks side by side."""
+        return len(self.heads.output.weight) // self.n_submodels
+
+    @property
     def evaluation_rows(self) -> int:
         """Rows to be computed at once: as many as fit a core's cache, or some memory."""
         return max(1, min(EVALUATION_ROWS, EVALUATION_ENTRIES // self.row_size))

@@ -29,6 +29,7 @@ from skmtl.weighting._moco import MoCo as MoCo
 from skmtl.weighting._nash_mtl import NashMTL as NashMTL
 from skmtl.weighting._pcgrad import PCGrad as PCGrad
 from skmtl.weighting._random import RandomWeighting as RandomWeighting
+from skmtl.weighting._stacked import stacked_weightings as stacked_weightings
 from skmtl.weighting._stch import STCH as STCH
 from skmtl.weighting._torchjd import TorchJD as TorchJD
 from skmtl.weighting._uncertainty import Uncertainty as Uncertainty

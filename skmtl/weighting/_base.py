@@ -19,7 +19,14 @@ class Weighting(Strategy):
 
     A weighting reads the losses of the batch alone, or also the gradients of single tasks
     (`needs_gradients`).  It only ever sees the tasks that have a label in the batch.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether its steps depend on chance.
     """
+
+    draws: ClassVar[bool] = False
 
     @property
     def needs_gradients(self) -> bool:

@@ -69,7 +69,7 @@ class Fixed(Weighting):
         """
         # In double precision: the objective that holds the module turns it into its own.
         weights = torch.tensor(self._listed(list(layout.names)), dtype=torch.float64)
-        return _Constant(weights.expand(n_members, -1).clone())
+        return Constant(weights.expand(n_members, -1).clone())
 
     def _listed(self, names: list[str]) -> list[float]:
         if self.weights is not None and not isinstance(self.weights, Mapping):
@@ -98,7 +98,15 @@ class Fixed(Weighting):
         return weights
 
 
-class _Constant(WeightingModule):
+class Constant(WeightingModule):
+    """Weights that stay as they are.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (member, task)
+        The ``a_t``.
+    """
+
     is_constant = True
     weights: Tensor
 

@@ -56,6 +56,7 @@ class GradDrop(Weighting):
     """
 
     alias = "graddrop"
+    draws = True
     needs_gradients = True
 
     def __init__(self, leak: float = 0.0, wrt: str = "auto") -> None:

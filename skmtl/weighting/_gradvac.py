@@ -65,6 +65,7 @@ class GradVac(Weighting):
     """
 
     alias = "gradvac"
+    draws = True
     needs_gradients = True
 
     def __init__(self, beta: float = 0.5, wrt: str = "auto", update_every: int = 8) -> None:

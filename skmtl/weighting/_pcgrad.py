@@ -47,6 +47,7 @@ class PCGrad(Weighting):
     """
 
     alias = "pcgrad"
+    draws = True
     needs_gradients = True
 
     def __init__(self, wrt: str = "auto", update_every: int = 8) -> None:

@@ -38,6 +38,7 @@ class RandomWeighting(Weighting):
     """
 
     alias = "random"
+    draws = True
 
     def build(self, layout: Any, n_members: int, seeds: Seeds) -> WeightingModule:
         """Build a module with a generator of its own.

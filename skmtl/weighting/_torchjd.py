@@ -69,6 +69,7 @@ class TorchJD(Weighting):
     """
 
     alias = "torchjd"
+    draws = True
 
     def __init__(self, weighting: Any, wrt: str = "auto") -> None:
         self.weighting = weighting

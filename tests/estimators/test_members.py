@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from skmtl import MultiTaskNetClassifierRegressor
+from skmtl.estimators._fitting import _bagged, on_device
 from skmtl.estimators._rows import choose_rows, read_rows
-from skmtl.estimators._training import _bagged, on_device
 from skmtl.training import BatchIterator, null_losses
 
 N = 150

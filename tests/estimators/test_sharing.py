@@ -16,8 +16,8 @@ from torch import nn
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl._strategy import strategies
+from skmtl.estimators._fitting import on_device
 from skmtl.estimators._rows import read_rows
-from skmtl.estimators._training import on_device
 from skmtl.penalties import L2
 from skmtl.sharing import Chain, Grouped, Hard, MMoE, Sharing, Soft
 from skmtl.training import BatchIterator, DivergedError

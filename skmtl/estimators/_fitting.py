@@ -1,0 +1,263 @@
+"""From checked rows to a net that waits to be trained, and what it says once it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from skmtl._strategy import resolve
+from skmtl.estimators._building import build_net, choose_bins, layout_of
+from skmtl.estimators._predicting import outputs_of
+from skmtl.estimators._preparing import Memo
+from skmtl.estimators._preprocessing import encode_features
+from skmtl.estimators._rows import Rows
+from skmtl.estimators._training import Training
+from skmtl.layers import Inputs, PiecewiseLinearEncoding, Seeds, bin_edges
+from skmtl.sharing import Sharing
+from skmtl.tasks import TaskOutput
+from skmtl.training import (
+    LEAST_NULL,
+    DivergedError,
+    TaskData,
+    TaskNet,
+    held_out_outputs,
+    null_losses,
+    torch_threads,
+)
+
+#: Training rows that a trunk may look at before it is built, for quantiles.
+SAMPLED_ROWS = 10_000
+
+
+class Fitted(NamedTuple):
+    """A trained net.
+
+    Parameters
+    ----------
+    net : TaskNet
+        Trained.
+    held_out : list of TaskOutput or None
+        What it says of rows that it did not learn from; None if there are none.
+    error : DivergedError or None
+        If training diverged and the net has the best weights before.
+    """
+
+    net: TaskNet
+    held_out: list[TaskOutput] | None
+    error: DivergedError | None
+
+
+def fit_net(
+    estimator: Any,
+    train: Rows,
+    valid: Rows | None,
+    seeds: Seeds,
+    *,
+    memo: Memo,
+    continues: bool,
+    stops: bool,
+    max_epochs: int,
+    data: tuple[Any, Any],
+) -> Generator[Training, None, Fitted]:
+    """Build a net, or take a copy of the fitted one, and judge it once it is trained.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With tasks, preprocessing and target scales.
+    train, valid : Rows
+        Training rows, and validation rows or None.
+    seeds : Seeds
+        Sources of randomness.
+    memo : Memo
+        Of fits to the same data.
+    continues : bool
+        Whether to go on with the fitted net.
+    stops : bool
+        Whether to stop early.
+    max_epochs : int
+        The largest number of epochs.
+    data : tuple
+        X and y as the user gave them, for scikit-learn's callbacks.
+
+    Yields
+    ------
+    Training
+        To be trained by the caller.
+
+    Returns
+    -------
+    Fitted
+        The net, and what it says of the rows that were held out.
+    """
+    with torch_threads(estimator.n_threads):
+        like = None
+        if continues:
+            net = _copied_net(estimator)
+        else:
+            net, like = _new_net(estimator, train, seeds, memo)
+        # By the rows, which live as long as the memo does.
+        table = partial(_on_device_once, estimator, net=net, memo=memo)
+        train_data, valid_data = table(train), None if valid is None else table(valid)
+        _learn_null_losses(estimator, train_data, continues=continues)
+        train_data = _normalized(estimator, train_data)
+        valid_data = valid_data and _normalized(estimator, valid_data)
+        if train.folds is not None:
+            train_data, valid_data = _bagged(train_data, train.folds)
+    training = Training(estimator, net, train_data, valid_data, stops, max_epochs, data, like)
+    yield training
+    held_out = None
+    if valid_data is not None:
+        with torch_threads(estimator.n_threads):
+            z = held_out_outputs(net, valid_data)
+            held_out = outputs_of(estimator, valid_data.layout, z)
+    return Fitted(net, held_out, training.error)
+
+
+def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
+    """Encode rows and move them to the net's device.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With preprocessing and target scales.
+    rows : Rows
+        The rows.
+    net : TaskNet
+        Initialised.
+
+    Returns
+    -------
+    TaskData
+        The rows as tensors.
+    """
+    parameter = next(net.module_.parameters())
+    return TaskData.pack(
+        encode_features(estimator._preprocess, rows.X),
+        estimator._scaler.transform(rows.targets.values),
+        rows.weights,
+        layout_of(estimator.tasks_),
+        parameter.device,
+        parameter.dtype,
+    )
+
+
+def _on_device_once(estimator: Any, rows: Rows, *, net: TaskNet, memo: Memo) -> TaskData:
+    """Encode rows and move them to the net's device, once for all nets that read them."""
+    key = ("table", id(rows), estimator.device, estimator.dtype)
+    data: TaskData = memo.once(key, lambda: on_device(estimator, rows, net))
+    return data
+
+
+def _learn_null_losses(estimator: Any, train: TaskData, *, continues: bool) -> None:
+    """Learn the loss of the best constant on the training rows, by task.
+
+    What the first fit measured stays for `partial_fit` and warm starts; a task whose labels
+    come later, or were all alike so far, is measured then.
+    """
+    if not estimator.normalize_losses:
+        if hasattr(estimator, "null_losses_"):
+            del estimator.null_losses_
+        return
+    known, by_name = estimator.null_losses_ if continues else {}, {}
+    measured = dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
+    for name in (task.name for task in estimator.tasks_):
+        loss = measured[name]
+        stays = name in known and (known[name] > LEAST_NULL or np.isnan(loss))
+        by_name[name] = known[name] if stays else loss
+    estimator.null_losses_ = {n: loss for n, loss in by_name.items() if not np.isnan(loss)}
+
+
+def _normalized(estimator: Any, data: TaskData) -> TaskData:
+    """Scale the losses; one that a constant brings to about 0 stays as it is."""
+    if not estimator.normalize_losses:
+        return data
+    null = estimator.null_losses_
+    losses = [null.get(name, 1.0) for name in data.layout.names]
+    losses = [loss if loss > LEAST_NULL else 1.0 for loss in losses]
+    return replace(data, scale=1.0 / data.scale.new_tensor(losses))
+
+
+def _bagged(data: TaskData, folds: np.ndarray) -> tuple[TaskData, TaskData]:
+    """Give each member all folds but its own to train on, and its own to be judged by."""
+    n_members, device = folds.max() + 1, data.y.device
+    theirs = [np.flatnonzero(folds != member) for member in range(n_members)]
+    own = [np.flatnonzero(folds == member) for member in range(n_members)]
+    train, valid = (
+        replace(data, members=tuple(torch.from_numpy(rows).to(device) for rows in of_members))
+        for of_members in (theirs, own)
+    )
+    return train, valid
+
+
+def _copied_net(estimator: Any) -> TaskNet:
+    # A copy, so that an error leaves the fitted net as it was.
+    net: TaskNet = copy.deepcopy(estimator.net_)
+    return net.set_params(lr=estimator.lr)
+
+
+def _new_net(
+    estimator: Any, train: Rows, seeds: Seeds, memo: Memo
+) -> tuple[TaskNet, Callable[[int], TaskNet]]:
+    """Build a net, and what builds its like for other numbers of members."""
+    scheme = resolve(estimator.sharing, Sharing, "sharing")
+    labelled = train.targets.mask & (train.weights > 0)
+    estimator.sharing_ = scheme.adapt(train.targets.values, labelled, estimator.tasks_)
+    inputs = memo.once(("inputs", id(train)), lambda: _inputs(estimator._preprocess, train))
+    encoding = _encoding(estimator, inputs, train, memo)
+
+    def like(n_members: int, seeds: Seeds | None = None) -> TaskNet:
+        seeds = seeds or Seeds.spawn(np.random.RandomState(0))
+        part = copy.copy(estimator)
+        part.n_members_ = n_members
+        net = build_net(part, inputs, estimator.tasks_, len(train), seeds, encoding)
+        return net.initialize()
+
+    return like(estimator.n_members_, seeds), like
+
+
+def _inputs(preprocess: Any, train: Rows) -> Inputs:
+    """Tell a trunk what is known of the features."""
+    one = encode_features(preprocess, train.take(np.arange(1)).X)
+
+    def sample() -> np.ndarray:
+        encoded = encode_features(preprocess, train.take(_sampled(train)).X)
+        return encoded.toarray() if sparse.issparse(encoded) else encoded
+
+    return Inputs(
+        tuple(one.shape[1:]),
+        getattr(preprocess, "number_columns_", None),
+        getattr(preprocess, "category_columns_", None),
+        sample,
+    )
+
+
+def _sampled(train: Rows) -> np.ndarray:
+    """Return rows, evenly spaced, that stand for all."""
+    return np.linspace(0, len(train) - 1, min(len(train), SAMPLED_ROWS)).astype(np.intp)
+
+
+def _encoding(
+    estimator: Any, inputs: Inputs, train: Rows, memo: Memo
+) -> PiecewiseLinearEncoding | None:
+    """Plan the bins of the numbers, if there shall be any."""
+    numbers = inputs.numbers
+    n_bins = choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X))
+    draw = inputs.sample
+    if not n_bins or draw is None:
+        return None
+    columns = tuple(range(inputs.size)) if numbers is None else numbers
+
+    def edges() -> list[np.ndarray]:
+        sample, weights = draw()[:, columns], train.row_weights[_sampled(train)]
+        return bin_edges(sample, n_bins, weights) if columns else []
+
+    found = memo.once(("bins", id(train), n_bins), edges)
+    return PiecewiseLinearEncoding(inputs.size, columns, found)

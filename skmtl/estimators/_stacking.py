@@ -1,0 +1,312 @@
+"""Several fits at once: which of them are members of one stack, and their training."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn.base import clone
+
+from skmtl.estimators._building import resolve_trunk
+from skmtl.estimators._parameters import contents
+from skmtl.estimators._preparing import Given, Memo
+from skmtl.estimators._training import Training, set_up, settle, train
+from skmtl.layers import COPY_OF_MODULE, Dropout
+from skmtl.penalties import resolve_penalties
+from skmtl.training import (
+    DivergedError,
+    FusedAdamW,
+    StackedFit,
+    check_weights,
+    split_callbacks,
+    torch_threads,
+    train_stacked,
+)
+from skmtl.weighting import resolve_weighting
+
+#: Rows of all members in a step, up to which a stack gains on one fit after the other.
+STACKED_ROWS = 1 << 14
+
+
+@dataclass(eq=False)
+class Fit:
+    """An estimator that is to be fitted beside others.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Changed in place.
+    given : Given
+        Its data.
+    memo : Memo
+        Of all fits to the same data.
+    error : Exception or None, default=None
+        What its own `fit` would have raised.
+    trainings : list of Training
+        Its nets, from the first one.
+    """
+
+    estimator: Any
+    given: Given
+    memo: Memo
+    error: Exception | None = None
+    trainings: list[Training] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Nets that are trained together.
+
+    Parameters
+    ----------
+    trainings : list of Training
+        The nets.
+    why_single : str or None
+        Why the net is trained by itself; None: it is in a stack.
+    n_bytes : int
+        Memory of the stack: weights, their gradients and moments, and the tensors of a step.
+    """
+
+    trainings: list[Training]
+    why_single: str | None
+    n_bytes: int
+
+
+class Fits:
+    """Fits under way, each as far as its next net.
+
+    Parameters
+    ----------
+    fits : sequence of Fit
+        Changed in place.
+    max_memory : float or None, default=None
+        Bytes that a stack may take.
+    """
+
+    def __init__(self, fits: Sequence[Fit], max_memory: float | None = None) -> None:
+        self._open: list[tuple[Fit, Generator[Training]]] = []
+        self._max_memory = max_memory
+        for fit in fits:
+            trainings = fit.estimator._trainings(fit.given, fit.memo)
+            self._open.append((fit, trainings))
+        self._advance({})
+
+    def _advance(self, errors: dict[int, Exception]) -> None:
+        """Let each fit go on to its next net, or to its end."""
+        still_open = []
+        for fit, trainings in self._open:
+            last = fit.trainings[-1] if fit.trainings else None
+            error = errors.get(id(last))
+            try:
+                following = next(trainings) if error is None else trainings.throw(error)
+            except StopIteration:
+                continue
+            except Exception as raised:  # noqa: BLE001 - belongs to this fit, others go on
+                fit.error = raised
+                continue
+            fit.trainings.append(following)
+            still_open.append((fit, trainings))
+        self._open = still_open
+
+    def groups(self) -> list[Group]:
+        """Tell which nets are to be trained together next.
+
+        Returns
+        -------
+        list of Group
+            Stacks, and nets by themselves.
+        """
+        return grouped([fit.trainings[-1] for fit, _ in self._open], self._max_memory)
+
+    def run(self) -> None:
+        """Train all nets, until each fit has come to its end."""
+        with ExitStack() as cleanup:
+            for _, trainings in self._open:
+                cleanup.enter_context(closing(trainings))
+            while self._open:
+                errors: dict[int, Exception] = {}
+                for group in self.groups():
+                    errors |= _train_group(group)
+                self._advance(errors)
+
+
+def grouped(trainings: Sequence[Training], max_memory: float | None = None) -> list[Group]:
+    """Find nets that can be the members of one.
+
+    Parameters
+    ----------
+    trainings : sequence of Training
+        The nets.
+    max_memory : float or None, default=None
+        Bytes that a stack may take.
+
+    Returns
+    -------
+    list of Group
+        In the order of their first nets; settings side by side.
+    """
+    found: dict[Hashable, list[Training]] = {}
+    why: dict[int, str | None] = {}
+    for i, training in enumerate(trainings):
+        why[id(training)] = reason = why_single(training)
+        found.setdefault(i if reason else _kind(training), []).append(training)
+    groups = []
+    for alike in found.values():
+        if reason := why[id(alike[0])]:
+            groups.append(Group(alike, reason, 0))
+            continue
+        alike.sort(key=_setting)
+        most, bytes_each = _most(alike[0], max_memory)
+        for start in range(0, len(alike), most):
+            chunk = alike[start : start + most]
+            reason = "nothing to stack with" if len(alike) == 1 else None
+            if len(chunk) == 1 and len(alike) > 1:
+                reason = "as fast by itself" if most == 1 else "the last one of its kind"
+            groups.append(Group(chunk, reason, bytes_each * len(chunk)))
+    return groups
+
+
+def why_single(training: Training) -> str | None:
+    """Tell why a net has to be trained by itself.
+
+    Parameters
+    ----------
+    training : Training
+        The net.
+
+    Returns
+    -------
+    str or None
+        The parameter and its value; None: it can be in a stack.
+    """
+    estimator, net = training.estimator, training.net
+    weighting = _weighting(estimator)
+    names = net.module_.state_dict()
+    checks = {
+        "the fit goes on with a fitted net": training.like is None,
+        "callbacks": bool(net.callbacks_) or bool(split_callbacks(estimator.callbacks)[1]),
+        "net_params": bool(estimator.net_params),
+        f"optimizer={estimator.optimizer!r}": type(net.optimizer_) is not FusedAdamW,
+        # Of several that draw, or learn by the optimiser, no one weighting can be made.
+        f"loss_weights={estimator.loss_weights!r}": (
+            (weighting.draws and net.criterion_.weighting.needs_gradients)
+            or any(True for _ in net.criterion_.parameters())
+        ),
+        f"trunk={estimator.trunk!r}": any(COPY_OF_MODULE.search(name) for name in names),
+    }
+    return next((reason for reason, holds in checks.items() if holds), None)
+
+
+def _weighting(estimator: Any) -> Any:
+    return resolve_weighting(estimator.loss_weights, [task.name for task in estimator.tasks_])
+
+
+def _batch_size(training: Training) -> int:
+    size = training.net.batch_size
+    n_rows: int = training.train.n_rows(is_shuffled=True)
+    return n_rows if size == -1 else min(size, n_rows)
+
+
+def _kind(training: Training) -> Hashable:
+    """Return what nets have in common that can be the members of one."""
+    estimator, net = training.estimator, training.net
+    network = net.module_
+    trunk = resolve_trunk(estimator)
+    # Of the trunk's numbers, dropout may differ; where there is none, there is no such layer.
+    built = {name: v for name, v in trunk.get_params().items() if name != "dropout"}
+    modules = [(path, type(module)) for path, module in network.named_modules()]
+    n, drops = training.train.n_rows(is_shuffled=True), any(t is Dropout for _, t in modules)
+    named = [(k, p.dtype, len(p) / network.n_members, p.shape[1:]) for k, p in _weights(network)]
+    edges = [(k, b) for k, b in network.named_buffers() if not k.startswith("encoding.")]
+    columns = None if network.encoding is None else network.encoding.columns.tolist()
+    weighting = net.criterion_.weighting
+    penalties = [clone(p).set_params(strength=1.0) for p in resolve_penalties(estimator.penalty)]
+    return (
+        contents([estimator.sharing_, type(trunk), built, estimator.activation]),
+        contents([estimator.tasks_, str(net.device), estimator.n_threads, edges, columns]),
+        (tuple(modules), tuple(named)),
+        (estimator.ema_decay, training.stops, training.valid is None),
+        (net.batch_size, -(-n // _batch_size(training))),
+        n if drops else None,  # masks are drawn for whole batches
+        contents(estimator.loss_weights) if weighting.needs_gradients else None,
+        contents(penalties),
+    )
+
+
+def _weights(network: Any) -> Any:
+    return network.named_parameters()
+
+
+def _setting(training: Training) -> tuple[str, str]:
+    """Return what nets share that are one weighting and one call of the optimiser."""
+    estimator = training.estimator
+    options = [estimator.lr, estimator.weight_decay]
+    return _weighed(training), contents(options)
+
+
+def _weighed(training: Training) -> str:
+    estimator = training.estimator
+    # What draws has a generator of its own.
+    own = id(training) if _weighting(estimator).draws else 0
+    return contents([estimator.loss_weights, estimator.penalty, own])
+
+
+def _most(training: Training, max_memory: float | None) -> tuple[int, int]:
+    """Return how many nets of a kind to train at once, and the bytes that each takes."""
+    network = training.net.module_
+    rows = _batch_size(training) * network.n_members
+    itemsize = next(network.parameters()).element_size()
+    weights = sum(p.numel() for p in network.parameters())
+    # Weights, gradients, two moments, two averages, the best; outputs and gradients of blocks.
+    n_bytes = itemsize * (7 * weights + 4 * network.row_size * rows)
+    most = max(1, STACKED_ROWS // rows)
+    if max_memory is not None:
+        most = max(1, min(most, int(max_memory // n_bytes)))
+    return most, n_bytes
+
+
+def _train_group(group: Group) -> dict[int, Exception]:
+    """Train the nets of a group; return the errors of those that failed, by id."""
+    errors: dict[int, Exception] = {}
+    if group.why_single is not None:
+        for training in group.trainings:
+            try:
+                train(training)
+            except Exception as error:  # noqa: BLE001 - belongs to this fit, others go on
+                errors[id(training)] = error
+        return errors
+    with torch_threads(group.trainings[0].estimator.n_threads), ExitStack() as cleanup:
+        ready: dict[float, list[Training]] = {}
+        for training in group.trainings:
+            try:
+                cleanup.enter_context(set_up(training, []))
+            except ValueError as error:
+                errors[id(training)] = error
+                continue
+            ready.setdefault(training.net.ema_decay, []).append(training)
+        for trainings in ready.values():
+            errors |= _train_stack(trainings)
+    return errors
+
+
+def _train_stack(trainings: Sequence[Training]) -> dict[int, Exception]:
+    fits = [
+        StackedFit(t.net, t.train, t.valid, t.max_epochs, t.like, _weighed(t))
+        for t in trainings
+        if t.like is not None  # else it could not be in a group
+    ]
+    train_stacked(fits)
+    errors: dict[int, Exception] = {}
+    for training, fit in zip(trainings, fits, strict=True):
+        try:
+            if fit.error is not None:
+                raise fit.error
+            check_weights(training.net)
+        except DivergedError as error:
+            try:
+                settle(training, error)
+            except DivergedError as raised:
+                errors[id(training)] = raised
+    return errors

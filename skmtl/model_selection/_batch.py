@@ -1,0 +1,289 @@
+"""The fits of a search: from candidates and splits to fitted estimators, many nets at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params
+
+from skmtl.estimators._base import BaseMultiTaskNet
+from skmtl.estimators._parameters import contents
+from skmtl.estimators._preparing import Given, Memo
+from skmtl.estimators._stacking import Fit, Fits
+
+#: Share of the memory budget for the tables of the folds; the rest is for stacks.
+TABLES = 0.5
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a search is given.
+
+    Parameters
+    ----------
+    X, y : as in `fit`
+        All rows.
+    fit_params : dict
+        Of the estimator's `fit`.
+    """
+
+    X: Any
+    y: Any
+    fit_params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One candidate on one split.
+
+    Parameters
+    ----------
+    candidate, split : int
+        Their positions.
+    params : dict
+        Parameters of the candidate.
+    train : ndarray of int
+        Training rows.
+    """
+
+    candidate: int
+    split: int
+    params: dict[str, Any]
+    train: Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, if there is no error.
+    error : Exception or None
+        What its `fit` raised.
+    seconds : float
+        Its share of the time.
+    """
+
+    estimator: Any
+    error: Exception | None
+    seconds: float
+
+
+def net_of(estimator: Any) -> Any:
+    """Return the net that a search can stack: the estimator, or the last step of a Pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of a search.
+
+    Returns
+    -------
+    estimator or None
+        None: something else.
+    """
+    last = estimator.steps[-1][1] if type(estimator) is Pipeline else estimator
+    return last if isinstance(last, BaseMultiTaskNet) else None
+
+
+def fit_jobs(
+    estimator: Any,
+    data: Data,
+    jobs: Sequence[Job],
+    *,
+    n_jobs: int | None,
+    max_memory: float | None,
+) -> tuple[dict[tuple[int, int], Outcome], pd.DataFrame]:
+    """Fit all candidates on all splits.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for each job.
+    data : Data
+        All rows.
+    jobs : sequence of Job
+        Candidates and splits.
+    n_jobs : int or None
+        Processes, as joblib has it.
+    max_memory : float or None
+        Bytes for tables and stacks, of each process.
+
+    Returns
+    -------
+    outcomes : dict of (int, int) to Outcome
+        By candidate and split.
+    plan : DataFrame
+        What was trained together.
+    """
+    n = min(effective_n_jobs(n_jobs), len(jobs))
+    # Candidates next to each other take about as long, so each process gets every n-th.
+    shares = [[job for job in jobs if job.candidate % n == k] for k in range(n)]
+    shares = [share for share in shares if share]
+    done = Parallel(n_jobs=len(shares))(
+        delayed(_fit_share)(estimator, data, share, max_memory) for share in shares
+    )
+    outcomes: dict[tuple[int, int], Outcome] = {}
+    plans = []
+    for share, (own, plan) in zip(shares, done, strict=True):
+        outcomes |= {(j.candidate, j.split): o for j, o in zip(share, own, strict=True)}
+        plans.append(plan)
+    return outcomes, pd.concat(plans, ignore_index=True)
+
+
+def plan_jobs(
+    estimator: Any, data: Data, jobs: Sequence[Job], max_memory: float | None
+) -> pd.DataFrame:
+    """Tell what would be trained together, without training.
+
+    Parameters
+    ----------
+    estimator, data, jobs, max_memory : as for :func:`fit_jobs`
+        The search.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`fit_jobs` returns it; of estimators with several nets the first ones.
+    """
+    front = _Front(estimator, data)
+    plans = []
+    for chunk in _chunks(front, jobs, max_memory):
+        fits = Fits([fit for _, fit in chunk], max_memory)
+        plans.append(_rows_of(fits, chunk))
+    return pd.concat(plans, ignore_index=True)
+
+
+def _fit_share(
+    estimator: Any, data: Data, jobs: Sequence[Job], max_memory: float | None
+) -> tuple[list[Outcome], pd.DataFrame]:
+    front, plans = _Front(estimator, data), []
+    outcomes: dict[int, Outcome] = {}
+    for chunk in _chunks(front, jobs, max_memory):
+        start = time.perf_counter()
+        fits = Fits([fit for _, fit in chunk], max_memory)
+        plans.append(_rows_of(fits, chunk))
+        fits.run()
+        seconds = (time.perf_counter() - start) / len(chunk)
+        for job, fit in chunk:
+            whole = fit.estimator if fit.error else front.whole(job, fit.estimator)
+            outcomes[id(job)] = Outcome(whole, fit.error, seconds)
+    return [outcomes[id(job)] for job in jobs], pd.concat(plans, ignore_index=True)
+
+
+def _chunks(
+    front: _Front, jobs: Sequence[Job], max_memory: float | None
+) -> Iterator[list[tuple[Job, Fit]]]:
+    """Cut the jobs into those whose tables may be in memory together: whole splits."""
+    by_split: dict[int, list[Job]] = {}
+    for job in jobs:
+        by_split.setdefault(job.split, []).append(job)
+    splits = list(by_split.values())
+    n_splits = len(splits)
+    if max_memory is not None:
+        # Each table, and its place in what a stack joins.
+        n_splits = max(1, int(TABLES * max_memory // (2 * front.n_bytes(splits[0][0]))))
+    for start in range(0, len(splits), n_splits):
+        chosen = [job for split in splits[start : start + n_splits] for job in split]
+        yield [(job, front.start(job)) for job in chosen]
+        front.forget()
+
+
+class _Front:
+    """What stands before the nets: data of the splits, and the steps of a Pipeline."""
+
+    def __init__(self, estimator: Any, data: Data) -> None:
+        self.estimator = estimator
+        self.data = data
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of the data of all splits."""
+        self._memos: dict[Any, Memo] = {}
+        self._given: dict[Any, tuple[Any, Given]] = {}
+
+    def n_bytes(self, job: Job) -> int:
+        """Return about what the rows of a split take as 32-bit numbers."""
+        width = self.data.X.shape[1] if getattr(self.data.X, "ndim", 1) > 1 else 1
+        n_targets = self.data.y.shape[1] if getattr(self.data.y, "ndim", 1) > 1 else 1
+        return 4 * len(job.train) * (int(width) + 2 * int(n_targets))
+
+    def start(self, job: Job) -> Fit:
+        """Return the fit of the net of a job."""
+        whole = self._whole(job)
+        _, given = self._before(job, whole)
+        memo = self._memos.setdefault(self._key(job, whole), Memo())
+        return Fit(net_of(whole), given, memo)
+
+    def whole(self, job: Job, net: Any) -> Any:
+        """Return what the search would have fitted, around a fitted net."""
+        whole = self._whole(job)
+        if whole is net or not isinstance(whole, Pipeline):
+            return net
+        steps, _ = self._before(job, whole)
+        whole.steps = [*steps, (whole.steps[-1][0], net)]
+        return whole
+
+    def _whole(self, job: Job) -> Any:
+        return clone(self.estimator).set_params(**clone(job.params, safe=False))
+
+    def _key(self, job: Job, whole: Any) -> Any:
+        """Return what jobs have in common whose nets read the same rows."""
+        if not isinstance(whole, Pipeline):
+            return job.split
+        last = whole.steps[-1][0]
+        theirs = {n: v for n, v in job.params.items() if n.partition("__")[0] != last}
+        return job.split, contents(sorted(theirs.items(), key=lambda item: item[0]))
+
+    def _before(self, job: Job, whole: Any) -> tuple[Any, Given]:
+        """Return the fitted steps before the net, and what the net is given; once for all."""
+        key = self._key(job, whole)
+        if key not in self._given:
+            data = self.data
+            X, y = _safe_split(whole, data.X, data.y, job.train)
+            params = _check_method_params(data.X, params=data.fit_params, indices=job.train)
+            steps: Any = []
+            if isinstance(whole, Pipeline):
+                last = whole.steps[-1][0]
+                params = {name.removeprefix(f"{last}__"): v for name, v in params.items()}
+                if len(whole.steps) > 1:
+                    before = whole[:-1]
+                    X, steps = before.fit_transform(X, y), before.steps
+            validation = None
+            if params.get("X_val") is not None:
+                names = ("X_val", "y_val", "sample_weight_val")
+                validation = tuple(params.get(name) for name in names)
+            given = Given(X, y, params.get("sample_weight"), validation)
+            self._given[key] = (steps, given)
+        return self._given[key]
+
+
+def _rows_of(fits: Fits, chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
+    """Describe the groups that are next."""
+    job_of = {id(fit.trainings[-1]): job for job, fit in chunk if fit.trainings}
+    rows = []
+    for group in fits.groups():
+        jobs = [job_of[id(training)] for training in group.trainings]
+        rows.append(
+            {
+                "how": "stacked" if group.why_single is None else "single",
+                "why": group.why_single or "",
+                "candidates": sorted({job.candidate for job in jobs}),
+                "splits": sorted({job.split for job in jobs}),
+                "n_fits": len(jobs),
+                "n_members": sum(t.estimator.n_members_ for t in group.trainings),
+                "memory_mb": round(group.n_bytes / 2**20, 1),
+            }
+        )
+    columns = ["how", "why", "candidates", "splits", "n_fits", "n_members", "memory_mb"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,81 @@
+"""Fitted estimators, handed to scikit-learn's searches where they ask for a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from skmtl.model_selection._batch import Data, Outcome
+
+
+class Shelf:
+    """What was fitted together, in the order in which scikit-learn fits one by one.
+
+    scikit-learn's searches clone an estimator for each candidate and split, set the candidate's
+    parameters, call its `fit`, and score it.  Here the clones take a fitted state in place of the
+    fit, so that all else (scores, errors, warnings, callbacks, refit) is scikit-learn's own.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of the search.
+    data : Data
+        All rows.
+    split_params : dict
+        For the splitter.
+    n_jobs : int or None
+        Processes.
+    """
+
+    def __init__(
+        self, estimator: Any, data: Data, split_params: dict[str, Any], n_jobs: int | None
+    ) -> None:
+        self.estimator = estimator
+        self.data = data
+        self.split_params = split_params
+        self.n_jobs = n_jobs
+        self._seconds: list[float] = []
+        self._outcomes: Iterator[Outcome] = iter(())
+
+    def put(self, outcomes: Sequence[Outcome]) -> None:
+        """Take what was fitted, candidates first, then splits.
+
+        Parameters
+        ----------
+        outcomes : sequence of Outcome
+            In the order of scikit-learn's fits.
+        """
+        self._seconds += [outcome.seconds for outcome in outcomes]
+        self._outcomes = iter(outcomes)
+
+    def taking(self) -> Any:
+        """Return the estimator such that its clones take what is here in place of a fit."""
+        estimator = clone(self.estimator)
+        estimator.__sklearn_clone__ = self.taking
+        estimator.fit = lambda X, y=None, **params: self._take(estimator, X, y, params)
+        return estimator
+
+    def _take(self, estimator: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
+        del estimator.fit, estimator.__sklearn_clone__
+        outcome = next(self._outcomes, None)
+        if outcome is None:  # the best candidate, on all rows
+            return estimator.fit(X, y, **params)
+        if outcome.error is not None:
+            raise outcome.error
+        vars(estimator).update(vars(outcome.estimator))
+        return estimator
+
+    def tell_times(self, results: dict[str, Any]) -> None:
+        """Write the seconds of the fits into a search's results.
+
+        Parameters
+        ----------
+        results : dict
+            ``cv_results_``; changed in place.
+        """
+        seconds = np.array(self._seconds).reshape(len(results["params"]), -1)
+        results["mean_fit_time"] = seconds.mean(axis=1)
+        results["std_fit_time"] = seconds.std(axis=1)
