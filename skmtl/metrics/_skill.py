@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import d2_tweedie_score, log_loss, mean_pinball_loss, r2_score
+from sklearn.metrics import d2_tweedie_score, mean_pinball_loss, r2_score
 
 from skmtl.tasks import TaskOutput
 
@@ -90,11 +90,11 @@ def _of_classes(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) ->
     if (shares > 0).sum() < 2:
         return np.nan
     # A class that training never saw has probability 0.
-    unseen = n_classes - output.values.shape[1]
-    probabilities = np.pad(output.values, ((0, 0), (0, unseen)))
+    is_known = codes < output.values.shape[1]
+    own = output.values[np.arange(len(codes)), np.where(is_known, codes, 0)]
     null = -np.sum(shares[shares > 0] * np.log(shares[shares > 0]))
-    labels = np.arange(n_classes)
-    loss = log_loss(codes, probabilities, sample_weight=weight, labels=labels)
+    # scikit-learn's log_loss checks for milliseconds what is known here.
+    loss = np.average(_surprise(np.where(is_known, own, 0.0)), weights=weight)
     return float(1 - loss / null)
 
 
@@ -111,9 +111,13 @@ def _of_labels(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> 
 
 def _entropies(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Return ``-log`` of the probability of each label, cut off as scikit-learn does it."""
-    own = np.where(y > 0, p, 1 - p)
     # A share of exactly 1 has no entropy, and no label that would tell.
-    return -np.log(np.clip(own, np.finfo(p.dtype).eps, 1.0))
+    return _surprise(np.where(y > 0, p, 1 - p))
+
+
+def _surprise(p: np.ndarray) -> np.ndarray:
+    """Return ``-log`` of probabilities, cut off as scikit-learn does it."""
+    return -np.log(np.clip(p, np.finfo(p.dtype).eps, 1.0))
 
 
 #: The skill of each kind of task.

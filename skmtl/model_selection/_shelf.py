@@ -37,6 +37,7 @@ class Shelf:
         self.data = data
         self.split_params = split_params
         self.n_jobs = n_jobs
+        self._taking: list[Any] = []
         self._seconds: list[float] = []
         self._outcomes: Iterator[Outcome] = iter(())
 
@@ -54,12 +55,20 @@ class Shelf:
     def taking(self) -> Any:
         """Return the estimator such that its clones take what is here in place of a fit."""
         estimator = clone(self.estimator)
+        self._taking.append(estimator)
         estimator.__sklearn_clone__ = self.taking
         estimator.fit = lambda X, y=None, **params: self._take(estimator, X, y, params)
         return estimator
 
+    def close(self) -> None:
+        """Make estimators that were not fitted ordinary ones again."""
+        for estimator in self._taking:
+            _release(estimator)
+        self._taking = []
+
     def _take(self, estimator: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
-        del estimator.fit, estimator.__sklearn_clone__
+        _release(estimator)
+        self._taking = [other for other in self._taking if other is not estimator]
         outcome = next(self._outcomes, None)
         if outcome is None:  # the best candidate, on all rows
             return estimator.fit(X, y, **params)
@@ -79,3 +88,8 @@ class Shelf:
         seconds = np.array(self._seconds).reshape(len(results["params"]), -1)
         results["mean_fit_time"] = seconds.mean(axis=1)
         results["std_fit_time"] = seconds.std(axis=1)
+
+
+def _release(estimator: Any) -> None:
+    for name in ("fit", "__sklearn_clone__"):
+        vars(estimator).pop(name, None)

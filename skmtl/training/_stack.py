@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -57,7 +58,7 @@ class StackedFit:
     setting: Hashable
     error: DivergedError | None = None
 
-    @property
+    @cached_property
     def n_members(self) -> int:
         """Networks of the net."""
         return int(self.net.module_.n_members)

@@ -60,6 +60,8 @@ class StackedAdamW:
             self._at = self.params[0].data_ptr()
         for options, places in self._views:
             here = [place for place in places if moved[place[0]]]
+            if not here:
+                continue
             grads: Any = [self.params[i].grad for i, *_ in here]
             fused_adamw(
                 [p for _, _, _, p, _, _ in here],

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from skmtl.layers import Dropout
+from skmtl.layers import Dropout, StackedDropout
 
 N = 200_000
 
@@ -160,3 +160,13 @@ def test_on_a_cuda_device():
     assert stats.binomtest(int((y == 0).sum()), N, 0.25).pvalue > 1e-6
     twin = pickle.loads(pickle.dumps(layer))
     assert torch.equal(layer(x), twin(x))
+
+
+def test_a_stack_drops_for_each_net_what_its_own_layer_would():
+    parts = [Dropout(0.5, seed=0), Dropout(0.2, seed=1)]
+    alone = [Dropout(0.5, seed=0), Dropout(0.2, seed=1)]
+    stack = StackedDropout(parts, [2, 1])
+    x = torch.randn(6, 5, 7)  # two copies a member
+    expected = torch.cat([alone[0](x[:4]), alone[1](x[4:])])
+    torch.testing.assert_close(stack(x), expected, rtol=0, atol=0)
+    assert stack.eval()(x) is x

@@ -62,3 +62,13 @@ def test_few_values_make_few_bins():
     few, constant = bin_edges(np.array([[1.0, 7.0], [2.0, 7.0], [2.0, 7.0], [3.0, 7.0]]), 8)
     assert few.tolist() == [1.0, 2.0, 3.0]
     assert constant.tolist() == [7.0]
+
+
+def test_a_stack_has_the_bins_of_each_net():
+    edges = [[np.array([0.0, 1.0, 3.0])], [np.array([0.0, 2.0, 4.0])]]
+    parts = [PiecewiseLinearEncoding(2, [1], e) for e in edges]
+    stack = PiecewiseLinearEncoding.stacked(parts, [2, 1])
+    x = torch.rand(3, 4, 2) * 4  # (member, sample, feature)
+    expected = torch.cat([parts[0](x[:2]), parts[1](x[2:])])
+    torch.testing.assert_close(stack(x), expected, rtol=0, atol=0)
+    torch.testing.assert_close(parts[0](x[0]), expected[0], rtol=0, atol=0)  # as it was

@@ -1,0 +1,273 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.metrics import task_scorer
+from skmtl.model_selection import (
+    MultiTaskGridSearchCV,
+    MultiTaskHalvingSearchCV,
+    MultiTaskRandomizedSearchCV,
+)
+
+GRID = {"lr": [1e-3, 3e-2], "sharing": ["hard", "cross_stitch"]}
+
+
+@pytest.fixture(scope="module")
+def table():
+    draw = np.random.default_rng(0)
+    n = 61
+    X = pd.DataFrame(draw.normal(size=(n, 4)), columns=list("abcd"))
+    Y = pd.DataFrame(
+        {"number": X.a + 0.1 * draw.normal(size=n), "two": np.where(X.b > 0, "x", "y")}
+    )
+    Y["three"] = np.digitize(X.c, [-0.5, 0.5]).astype(str)
+    Y.loc[draw.random(n) < 0.3, "number"] = np.nan
+    Y.loc[draw.random(n) < 0.2, "three"] = None
+    return X, Y
+
+
+def net(**params):
+    small = {"hidden_layer_sizes": (8,), "max_epochs": 4, "n_members": 1, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(**{"dtype": "float64", **small, **params})
+
+
+def pipeline(**params):
+    return Pipeline([("scale", StandardScaler()), ("pca", PCA(3)), ("net", net(**params))])
+
+
+def assert_same(ours, theirs, X, *, atol=1e-9):
+    """The results of scikit-learn's own search."""
+    assert ours.cv_results_.keys() == theirs.cv_results_.keys()
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
+    for name, values in theirs.cv_results_.items():
+        if name.startswith(("split", "mean_t", "mean_s", "std_t")) and "time" not in name:
+            np.testing.assert_allclose(ours.cv_results_[name], values, atol=atol, err_msg=name)
+        if name.startswith("rank"):
+            assert (ours.cv_results_[name] == values).all()
+    if theirs.refit:
+        assert ours.best_params_ == theirs.best_params_
+        assert ours.best_index_ == theirs.best_index_
+        pd.testing.assert_frame_equal(ours.predict(X), theirs.predict(X))
+
+
+def test_a_grid_is_a_stack_for_each_shape_and_scores_as_scikit_learn_does(table):
+    X, Y = table
+    options = {"cv": 3, "return_train_score": True}
+    ours = MultiTaskGridSearchCV(net(), GRID, **options).fit(X, Y)
+    assert_same(ours, GridSearchCV(net(), GRID, **options).fit(X, Y), X)
+    plan = ours.explain_plan()
+    assert plan["how"].tolist() == ["stacked", "stacked"]
+    assert plan["n_fits"].tolist() == [6, 6]
+    assert plan["candidates"].tolist() == [[0, 2], [1, 3]]
+    assert (plan["memory_mb"] >= 0).all()
+    assert (ours.cv_results_["mean_fit_time"] > 0).all()
+
+
+SCHEMES = ["hard", "independent", "mmoe", "cross_stitch", "grouped", "low_rank"]
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    lrs=st.lists(st.floats(1e-4, 0.1), min_size=1, max_size=2, unique=True),
+    schemes=st.lists(st.sampled_from(SCHEMES), min_size=1, max_size=2, unique=True),
+    weights=st.lists(
+        st.sampled_from([None, "uncertainty", "dwa", (1.0, 2.0, 0.5)]),
+        min_size=1,
+        max_size=2,
+        unique=True,
+    ),
+    stops=st.booleans(),
+    n_members=st.sampled_from([1, 3]),
+    batch_size=st.sampled_from([7, 16, -1]),
+    seed=st.integers(0, 3),
+)
+def test_grids_drawn_at_random(table, lrs, schemes, weights, stops, n_members, batch_size, seed):
+    X, Y = table
+    estimator = net(
+        early_stopping=stops,
+        n_members=n_members,
+        batch_size=batch_size,
+        random_state=seed,
+        n_iter_no_change=1,
+        max_epochs=8,
+    )
+    grid = {"lr": lrs, "sharing": schemes, "loss_weights": weights}
+    cv = KFold(3, shuffle=True, random_state=seed)
+    ours = MultiTaskGridSearchCV(estimator, grid, cv=cv).fit(X, Y)
+    assert_same(ours, GridSearchCV(estimator, grid, cv=cv).fit(X, Y), X, atol=1e-7)
+
+
+def test_steps_before_the_net_are_fitted_once_for_all_that_do_not_change_them(table, monkeypatch):
+    X, Y = table
+    grid = {"net__lr": [1e-3, 1e-2, 1e-1], "pca__n_components": [2, 3]}
+    theirs = GridSearchCV(pipeline(), grid, cv=2).fit(X, Y)
+    fitted = []
+    fit_transform = StandardScaler.fit_transform
+
+    def counted(self, *args, **kwargs):
+        fitted.append(self)
+        return fit_transform(self, *args, **kwargs)
+
+    monkeypatch.setattr(StandardScaler, "fit_transform", counted)
+    ours = MultiTaskGridSearchCV(pipeline(), grid, cv=2).fit(X, Y)
+    assert len(fitted) == 2 * 2 + 1  # splits times numbers of components, and the best one
+    assert_same(ours, theirs, X)
+
+
+def test_a_randomised_search(table):
+    X, Y = table
+    options = {"n_iter": 3, "cv": ShuffleSplit(2, random_state=0), "random_state": 1}
+    drawn = {"lr": loguniform(1e-3, 1e-1), "weight_decay": [0.0, 0.1]}
+    ours = MultiTaskRandomizedSearchCV(net(), drawn, **options)
+    plan = ours.explain_plan(X, Y)
+    assert plan[["how", "n_fits"]].to_numpy().tolist() == [["stacked", 6]]
+    assert_same(ours.fit(X, Y), RandomizedSearchCV(net(), drawn, **options).fit(X, Y), X)
+
+
+@pytest.mark.parametrize("resource", ["n_samples", "max_epochs"])
+def test_a_halving_search(table, resource):
+    X, Y = table
+    grid = {"lr": [1e-3, 1e-2, 3e-2, 1e-1]}
+    rounds = {"n_samples": {}, "max_epochs": {"max_resources": 4, "min_resources": 2}}
+    options = {"cv": 2, "factor": 2, "random_state": 0, "resource": resource, **rounds[resource]}
+    estimator = net(early_stopping=False)
+    ours = MultiTaskHalvingSearchCV(estimator, grid, **options).fit(X, Y)
+    theirs = HalvingGridSearchCV(estimator, grid, **options).fit(X, Y)
+    assert ours.n_resources_ == theirs.n_resources_
+    assert_same(ours, theirs, X)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_candidate_that_fails_has_the_error_score(table):
+    X, Y = table
+    grid = {"lr": [1e-3, -1.0]}
+    with pytest.warns(FitFailedWarning, match="`lr` must be"):
+        search = MultiTaskGridSearchCV(net(), grid, cv=2).fit(X, Y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True]
+    with pytest.raises(ValueError, match="`lr` must be"):
+        MultiTaskGridSearchCV(net(), grid, cv=2, error_score="raise").fit(X, Y)
+
+
+def test_an_error_leaves_the_search_as_it_was(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3]}, cv=2).fit(X, Y)
+    before = dict(vars(search))
+    search.set_params(error_score="raise", estimator__lr=-1.0, param_grid={"tol": [1e-4]})
+    with pytest.raises(ValueError, match="`lr` must be"):
+        search.fit(X, Y)
+    assert search.best_estimator_ is before["best_estimator_"]
+    assert search.plan_ is before["plan_"]
+
+
+def test_groups_weights_and_several_scores_go_where_they_go_in_scikit_learn(table):
+    X, Y = table
+    draw = np.random.default_rng(0)
+    params = {"groups": draw.integers(0, 6, len(X)), "sample_weight": draw.random(len(X))}
+    options = {
+        "cv": GroupKFold(3),
+        "scoring": {"r2": task_scorer("number", "r2"), "acc": task_scorer("two", "accuracy")},
+        "refit": "acc",
+    }
+    ours = MultiTaskGridSearchCV(net(), {"lr": [1e-3, 1e-2]}, **options).fit(X, Y, **params)
+    assert_same(ours, GridSearchCV(net(), {"lr": [1e-3, 1e-2]}, **options).fit(X, Y, **params), X)
+
+
+def test_parameters_of_a_fit_reach_the_last_step_of_a_pipeline(table):
+    X, Y = table
+    weight = {"net__sample_weight": np.random.default_rng(0).random(len(X))}
+    grid = {"net__lr": [1e-3, 1e-2]}
+    ours = MultiTaskGridSearchCV(pipeline(), grid, cv=2).fit(X, Y, **weight)
+    assert_same(ours, GridSearchCV(pipeline(), grid, cv=2).fit(X, Y, **weight), X)
+
+
+def test_processes_give_the_same(table):
+    X, Y = table
+    ours = MultiTaskGridSearchCV(net(), GRID, cv=2, n_jobs=2).fit(X, Y)
+    assert_same(ours, GridSearchCV(net(), GRID, cv=2).fit(X, Y), X)
+    assert ours.n_jobs == 2
+
+
+def test_a_memory_budget_cuts_splits_and_stacks(table):
+    X, Y = table
+    grid = {"lr": [1e-3, 1e-2, 3e-2]}
+    small = MultiTaskGridSearchCV(net(), grid, cv=3, max_memory=2e4).fit(X, Y)
+    plan = small.plan_
+    assert len(plan) > 3
+    assert all(len(splits) == 1 for splits in plan["splits"])
+    stacked = plan[plan["how"] == "stacked"]
+    assert (stacked["memory_mb"] <= 2e4 / 2**20 + 0.05).all()
+    assert_same(small, GridSearchCV(net(), grid, cv=3).fit(X, Y), X)
+
+
+def test_a_plan_tells_why_fits_are_single(table):
+    X, Y = table
+    grid = {"optimizer": ["adamw", "sgd"], "lr": [1e-3, 1e-2]}
+    search = MultiTaskGridSearchCV(net(), grid, cv=2)
+    with pytest.raises(AttributeError, match="no plan yet"):
+        search.explain_plan()
+    plan = search.explain_plan(X, Y)
+    assert not hasattr(search, "best_estimator_")
+    assert plan["how"].tolist() == ["stacked"] + ["single"] * 4
+    assert set(plan["why"]) == {"", "optimizer='sgd'"}
+    assert plan["n_fits"].sum() == 8
+
+
+def test_any_other_estimator_is_searched_over_as_scikit_learn_does(table):
+    X, _ = table
+    search = MultiTaskGridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X.a)
+    theirs = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X.a)
+    assert search.best_score_ == theirs.best_score_
+    assert not hasattr(search, "plan_")
+
+
+def test_a_search_is_cloned_and_pickled(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3, 1e-2]}, cv=2, max_memory=1e9).fit(X, Y)
+    assert clone(search).max_memory == 1e9
+    again = pickle.loads(pickle.dumps(search))
+    pd.testing.assert_frame_equal(again.predict(X), search.predict(X))
+    assert "fit" not in vars(search.best_estimator_)
+    assert search.best_estimator_.fit(X, Y) is search.best_estimator_
+
+
+def test_a_search_within_a_pipeline(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3, 1e-2]}, cv=2)
+    outer = Pipeline([("scale", StandardScaler()), ("search", search)]).fit(X, Y)
+    assert outer.predict(X).columns.tolist() == Y.columns.tolist()
+
+
+def test_the_regressor_is_stacked_too(table):
+    X, _ = table
+    estimator = MultiTaskNetRegressor(max_epochs=2, n_members=1, random_state=0, dtype="float64")
+    ours = MultiTaskGridSearchCV(estimator, {"lr": [1e-3, 1e-2]}, cv=2).fit(X, X[["a", "b"]])
+    theirs = GridSearchCV(estimator, {"lr": [1e-3, 1e-2]}, cv=2).fit(X, X[["a", "b"]])
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=1e-9
+    )
