@@ -52,6 +52,7 @@ PUBLIC = {
         "Dropout",
         "Inputs",
         "PiecewiseLinearEncoding",
+        "StackedDropout",
         "Seeds",
         "Stack",
         "StackedConv2d",
@@ -71,8 +72,14 @@ PUBLIC = {
         "trace_norm",
     ],
     "skmtl.metrics": ["TaskScorer", "TaskScoring", "skill_score", "task_scorer"],
-    "skmtl.model_selection": ["TaskStratifiedKFold", "TaskStratifiedShuffleSplit"],
-    "skmtl.penalties": ["PARTS", "Penalty", "PenaltyModule", "resolve_penalties"],
+    "skmtl.model_selection": [
+        "MultiTaskGridSearchCV",
+        "MultiTaskHalvingSearchCV",
+        "MultiTaskRandomizedSearchCV",
+        "TaskStratifiedKFold",
+        "TaskStratifiedShuffleSplit",
+    ],
+    "skmtl.penalties": ["PARTS", "Penalty", "PenaltyModule", "StackedPenalty", "resolve_penalties"],
     "skmtl.sharing": ["Body", "Sharing"],
     "skmtl.tasks": [
         "Absolute",
@@ -109,6 +116,8 @@ PUBLIC = {
         "NetworkSpec",
         "Objective",
         "ProgressLine",
+        "StackedFit",
+        "train_stacked",
         "StopTraining",
         "TaskData",
         "TaskNet",
@@ -133,6 +142,7 @@ PUBLIC = {
         "Weighting",
         "WeightingModule",
         "resolve_weighting",
+        "stacked_weightings",
     ],
 }
 

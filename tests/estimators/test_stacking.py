@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from skorch.callbacks import Callback
@@ -13,7 +14,7 @@ from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
 from skmtl.penalties import L2
 from skmtl.sharing import Soft
-from skmtl.training import DivergedError
+from skmtl.training import DivergedError, WatchLosses
 from skmtl.trunks import ResNet, TabM
 
 BASE = {
@@ -180,20 +181,29 @@ def test_errors_belong_to_their_fits(table):
     assert_as_alone(fits[2], X)
 
 
-def test_a_divergence_goes_back_to_the_best_weights(table):
+def test_a_divergence_goes_back_to_the_best_weights(table, monkeypatch):
     X, Y = table
-    X = X.assign(a=X.a * 1e3)
-    candidates = made({"lr": 1e-3, **STOPS}, {"lr": 1e12, "penalty": "l2", **STOPS})
-    fits, _ = fitted(candidates, X, Y, n_splits=2)
-    for fit in fits:
+    watch = WatchLosses.on_epoch_end
+
+    def watch_and_explode(self, net, **kwargs):
+        watch(self, net, **kwargs)
+        if net.lr == 3e-2 and len(net.history) == 2:
+            with torch.no_grad():
+                next(net.module_.parameters()).fill_(torch.inf)
+
+    monkeypatch.setattr(WatchLosses, "on_epoch_end", watch_and_explode)
+    fits, groups = fitted(crossed([{}], **STOPS), X, Y, n_splits=2)
+    assert [group.why_single for group in groups] == [None]
+    assert [fit.error is None for fit in fits] == [True, True, False, False]
+    assert_as_alone(fits[0], X)
+    for fit in fits[2:]:
         alone = clone(fit.estimator)
-        try:
+        with pytest.raises(DivergedError) as raised:
             alone.fit(fit.given.X, fit.given.y)
-        except DivergedError as error:
-            assert type(fit.error) is DivergedError
-            assert str(fit.error) == str(error)
-        else:
-            assert fit.error is None
+        assert str(fit.error) == str(raised.value)
+        assert "holds the best weights, of epoch" in str(fit.error)
+        ours, theirs = fit.estimator.predict(X)["number"], alone.predict(X)["number"]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 def test_a_fit_from_a_stack_goes_on_as_one_from_alone(table):
