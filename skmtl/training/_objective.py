@@ -237,10 +237,23 @@ class Objective(nn.Module):
         Tensor of shape (member, output row, sample)
             The gradients.
         """
-        return gradients.mul_(self._by_row(scales, len(gradients)))
+        return gradients.mul_(self.by_row(scales, len(gradients)))
 
-    def _by_row(self, scales: Tensor, n: int) -> Tensor:
-        """Spread (member, task) over (member and submodel, output row, sample=1)."""
+    def by_row(self, scales: Tensor, n: int) -> Tensor:
+        """Spread numbers by task over the rows of the tasks.
+
+        Parameters
+        ----------
+        scales : Tensor of shape (member, task)
+            Numbers.
+        n : int
+            Members and submodels.
+
+        Returns
+        -------
+        Tensor of shape (member and submodel, output row, sample=1)
+            Numbers by row.
+        """
         by_row = scales.index_select(1, self.task_of_row).unsqueeze(-1)
         return by_row if len(scales) == n else by_row.repeat_interleave(n // len(scales), dim=0)
 
@@ -261,7 +274,7 @@ class Objective(nn.Module):
         """
         if scales is None:
             return gradients
-        return gradients * self._by_row(scales, len(gradients))
+        return gradients * self.by_row(scales, len(gradients))
 
     def task_losses(self, z: Tensor, targets: BatchTargets) -> Tensor:
         """Compute ``mean_labelled(w_it * loss_t)`` of each task, for autograd.

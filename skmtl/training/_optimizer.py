@@ -52,6 +52,8 @@ class FusedAdamW:
             {**options, **group, "params": list(group["params"])} for group in params
         ]
         self.state: dict[Tensor, dict[str, Tensor]] = {}
+        # Means, squares and steps of a group in which all parameters move, by its position.
+        self._ready: dict[int, tuple[list[Tensor], list[Tensor], list[Tensor]]] = {}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients.
@@ -83,9 +85,13 @@ class FusedAdamW:
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._step_group(group)
+        for i, group in enumerate(self.param_groups):
+            self._step_group(i, group)
         return loss
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without what follows from it."""
+        return {**self.__dict__, "_ready": {}}
 
     def state_dict(self) -> dict[str, Any]:
         """Return running means and options, in the form of torch.optim.
@@ -116,13 +122,42 @@ class FusedAdamW:
         # One deepcopy, so that a shared counter stays shared; the parameters are not copied.
         states = copy.deepcopy(state_dict["state"])
         self.state = {listed[i]: state for i, state in states.items()}
+        self._ready = {}
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({key: value for key, value in saved.items() if key != "params"})
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        params = [p for p in group["params"] if p.grad is not None]
-        if not params:
-            return
+    def _step_group(self, i: int, group: dict[str, Any]) -> None:
+        params: list[Tensor] = group["params"]
+        grads: list[Tensor | None] = [p.grad for p in params]
+        if any(grad is None for grad in grads):
+            params = [p for p in params if p.grad is not None]
+            grads = [p.grad for p in params]
+            if not params:
+                return
+            means, squares, steps = self._moments(params, is_whole=False)
+        elif i in self._ready:
+            means, squares, steps = self._ready[i]
+            steps[0].add_(1.0)
+        else:
+            means, squares, steps = self._moments(params, is_whole=True)
+            if all(step is steps[0] for step in steps):
+                self._ready[i] = means, squares, steps
+        fused_adamw(
+            params,
+            grads,
+            means,
+            squares,
+            steps,
+            lr=group["lr"],
+            betas=group["betas"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+        )
+
+    def _moments(
+        self, params: list[Tensor], *, is_whole: bool
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return means, squares and steps of parameters, one step further."""
         fresh = [p for p in params if p not in self.state]
         if fresh:
             step = torch.zeros((), dtype=torch.float32, device=params[0].device)
@@ -135,23 +170,15 @@ class FusedAdamW:
         states = [self.state[p] for p in params]
         steps = [state["step"] for state in states]
         # One counter for the group, which the kernel only reads, while all parameters move.
-        if len(params) < len(group["params"]) or any(step is not steps[0] for step in steps):
+        if not is_whole or any(step is not steps[0] for step in steps):
+            self._ready = {}
             steps = [step.clone() for step in steps]
             for state, step in zip(states, steps, strict=True):
                 state["step"] = step.add_(1.0)
         else:
             steps[0].add_(1.0)
-        fused_adamw(
-            params,
-            [p.grad for p in params],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            steps,
-            lr=group["lr"],
-            betas=group["betas"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-        )
+        means = [state["exp_avg"] for state in states]
+        return means, [state["exp_avg_sq"] for state in states], steps
 
 
 def fused_adamw(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,10 +47,19 @@ class WrittenBackward:
         objective: Objective,
         wrt: str | None = None,
     ) -> None:
-        *self.hidden, self.output = layers
+        # Looked up once: a module's attributes cost as much as a small product.
+        *self._weights, self._out_weight = [layer.weight for layer in layers]
+        *self._biases, self._out_bias = [layer.bias for layer in layers]
         self.encode = encode
         self.objective = objective
         self.wrt = wrt
+        self._constant: Tensor | None = None
+        self._by_row: Tensor | None = None
+        weighting: Any = objective.weighting
+        if weighting.is_constant:
+            self._constant = weighting.weights
+            if not bool((weighting.weights == 1).all()):
+                self._by_row = objective.by_row(weighting.weights, len(self._out_weight))
 
     @classmethod
     def of(cls, network: Network, objective: Objective) -> WrittenBackward | None:
@@ -67,42 +77,60 @@ class WrittenBackward:
     @torch.no_grad()
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
-        objective, output = self.objective, self.output
+        objective, out_weight = self.objective, self._out_weight
         x = self.encode(x)
-        h = x if x.dim() == 3 else x.expand(len(output.weight), *x.shape)  # (member, sample, f)
+        h = x if x.dim() == 3 else x.expand(out_weight.shape[0], -1, -1)  # (member, sample, f)
         inputs = [h]
-        for layer in self.hidden:
-            h = torch.baddbmm(layer.bias, h, layer.weight).relu_()
+        for weight, bias in zip(self._weights, self._biases, strict=True):
+            h = torch.baddbmm(bias, h, weight).relu_()
             inputs.append(h)
         # Transposed, so that the samples are last: (member, output row, sample).
-        z = torch.baddbmm(output.bias.mT, output.weight.mT, h.mT)
+        z = torch.baddbmm(self._out_bias.mT, out_weight.mT, h.mT)
         losses, by_z = objective.losses_and_gradients(z, targets)
+        if self._constant is not None:
+            if self._by_row is not None:
+                by_z.mul_(self._by_row)
+            self._back(by_z, inputs, by_z)
+            return StepResult(losses, self._constant, z)
         gradients = self._gradients(by_z, inputs)
         weights, own, vector = objective.weigh(losses, targets.present, gradients)
         if gradients is None:
-            shared = by_z = objective.scale_rows(by_z, weights)
-        else:
-            shared, by_z = objective.scaled(by_z, weights), objective.scaled(by_z, own)
-        output.weight.grad = torch.bmm(h.mT, by_z.mT)
-        output.bias.grad = by_z.sum(2).unsqueeze(1)
+            by_z = objective.scale_rows(by_z, weights)
+            self._back(by_z, inputs, by_z)
+            return StepResult(losses, weights, z)
+        shared, by_z = objective.scaled(by_z, weights), objective.scaled(by_z, own)
         if isinstance(gradients, ComputedGradients) and gradients.is_computed:
+            self._back(by_z, inputs, None)
             if vector is None:
                 vector = gradients.combined(weights)
-            add_gradients([p for layer in self.hidden for p in (layer.weight, layer.bias)], vector)
+            pairs = zip(self._weights, self._biases, strict=True)
+            hidden = [p for pair in pairs for p in pair]
+            for parameter in hidden:
+                parameter.grad = None
+            add_gradients(hidden, vector)
         elif vector is not None:
+            self._back(by_z, inputs, None)
             self._chain(vector.view_as(h), inputs)
-        elif self.hidden:
-            self._chain(torch.bmm(shared.mT, output.weight.mT), inputs)
+        else:
+            self._back(by_z, inputs, shared)
         return StepResult(losses, weights, z)
+
+    def _back(self, own: Tensor, inputs: list[Tensor], shared: Tensor | None) -> None:
+        """Set the gradients of the heads and, unless None, those below."""
+        # In the order in which the product is fast: (member, output row, feature).
+        self._out_weight.grad = torch.bmm(own, inputs[-1]).mT.contiguous()
+        self._out_bias.grad = own.sum(2).unsqueeze(1)
+        if shared is not None and self._weights:
+            self._chain(torch.bmm(shared.mT, self._out_weight.mT), inputs)
 
     def _chain(self, delta: Tensor, inputs: list[Tensor]) -> None:
         """Set the gradients of the hidden layers, from that by what the heads read."""
-        for i, layer in reversed(list(enumerate(self.hidden))):
+        for i in range(len(self._weights) - 1, -1, -1):
             delta = torch.ops.aten.threshold_backward(delta, inputs[i + 1], 0)
-            layer.weight.grad = torch.bmm(inputs[i].mT, delta)
-            layer.bias.grad = delta.sum(1, keepdim=True)
+            self._weights[i].grad = torch.bmm(inputs[i].mT, delta)
+            self._biases[i].grad = delta.sum(1, keepdim=True)
             if i:
-                delta = torch.bmm(delta, layer.weight.mT)
+                delta = torch.bmm(delta, self._weights[i].mT)
 
     def _gradients(self, by_z: Tensor, inputs: list[Tensor]) -> TaskGradients | None:
         """Return the gradients of single tasks, to be computed if the weighting asks."""
@@ -112,24 +140,24 @@ class WrittenBackward:
             return ComputedGradients(lambda: self._by_parameters(by_z, inputs))
         objective = self.objective
         n_tasks = objective.layout.n_tasks
-        return LinearHeadGradients(by_z, self.output.weight, objective.task_of_row, n_tasks)
+        return LinearHeadGradients(by_z, self._out_weight, objective.task_of_row, n_tasks)
 
     def _by_parameters(self, by_z: Tensor, inputs: list[Tensor]) -> Tensor:
         """Compute the gradients of tasks by the hidden layers: (member, task, coordinate)."""
         n_tasks = self.objective.layout.n_tasks
-        by_row = by_z.mT.unsqueeze(-1) * self.output.weight.mT.unsqueeze(1)
+        by_row = by_z.mT.unsqueeze(-1) * self._out_weight.mT.unsqueeze(1)
         delta = by_row  # (member, sample, output row, feature)
         if n_tasks != by_row.shape[2]:
             delta = by_row.new_zeros(*by_row.shape[:2], n_tasks, by_row.shape[3])
             delta.index_add_(2, self.objective.task_of_row, by_row)
         parts: list[Tensor] = []
-        for i, layer in reversed(list(enumerate(self.hidden))):
+        for i in range(len(self._weights) - 1, -1, -1):
             delta = delta * (inputs[i + 1] > 0).unsqueeze(2)  # (member, sample, task, feature)
             # One product for all tasks.
             weight = torch.bmm(inputs[i].mT, delta.flatten(2)).unflatten(2, (n_tasks, -1))
             parts = [weight.transpose(1, 2).flatten(2), delta.sum(1), *parts]
             if i:
-                by_input = torch.bmm(delta.flatten(1, 2), layer.weight.mT)
+                by_input = torch.bmm(delta.flatten(1, 2), self._weights[i].mT)
                 delta = by_input.unflatten(1, delta.shape[1:3])
         return torch.cat(parts, dim=2)
 
