@@ -51,7 +51,7 @@ from benchmarks.accuracy_models import Ours, errors_of
 from benchmarks.accuracy_report import Study, cell, failures, number
 from benchmarks.accuracy_splits import Parts, Table, fingerprint, split
 from benchmarks.comparison import halves, holm, signed_rank_test
-from benchmarks.fit_speed import machine, markdown
+from benchmarks.measuring import machine, markdown
 from benchmarks.quality import catalog
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.features import FeatureEncoder

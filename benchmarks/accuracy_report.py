@@ -17,7 +17,7 @@ from benchmarks.accuracy_peers import LIBRARIES, TUNED
 from benchmarks.accuracy_splits import split_kind
 from benchmarks.accuracy_tasks import by_task
 from benchmarks.comparison import LEVEL, corrected_t_test, holm, signed_rank_test
-from benchmarks.fit_speed import machine, markdown
+from benchmarks.measuring import machine, markdown
 from benchmarks.quality import missing_share
 
 CLOCK = "histgb"  # whose fit times are the unit

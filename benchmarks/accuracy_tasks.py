@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.fit_speed import markdown
+from benchmarks.measuring import markdown
 
 OWN = "skmtl own nets"
 OURS = ("skmtl default", "skmtl auto sharing", "skmtl best")

@@ -41,7 +41,7 @@ from benchmarks.accuracy_models import Ours, Predictions, task_errors
 from benchmarks.accuracy_peers import peers
 from benchmarks.accuracy_splits import Table, split, split_kind
 from benchmarks.comparison import signed_rank_test
-from benchmarks.fit_speed import machine, markdown
+from benchmarks.measuring import machine, markdown
 from benchmarks.quality import catalog
 from skmtl import MultiTaskNetClassifierRegressor
 

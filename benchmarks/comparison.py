@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.fit_speed import markdown
+from benchmarks.measuring import markdown
 from benchmarks.quality import TEST, Setting, catalog, missing_share
 
 CHOSEN = "chosen on validation"

@@ -16,26 +16,23 @@ ratios to ours within a round.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
-import skorch
 import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import (
+    HIDDEN,
     Job,
     ListSkorch,
     NaiveLoop,
@@ -44,13 +41,12 @@ from benchmarks.fit_variants import (
     StackedSkorch,
     TightLoop,
 )
+from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
 
 RESULTS = Path(__file__).parent / "results" / "fit_speed.md"
 VARIANTS = (Ours, TightLoop, ScikitLearn, StackedSkorch, ListSkorch, NaiveLoop)
-SLOW = 0.5  # seconds per epoch from which on a variant sits out three rounds of four
 OURS = Ours.name
 
-Times = list[float | None]  # one entry a round; None: sat out
 Cell = tuple[int, int, str]  # tasks, batch size, variant
 
 
@@ -67,34 +63,6 @@ class Plan:
 
 FULL = Plan((1, 10, 50, 200), (256, 1024), rounds=12, epochs=3, starts=5)
 QUICK = Plan((1, 10), (256, 1024), rounds=5, epochs=2, starts=1)
-
-
-def take_turns(measures: dict[Any, Callable[[], float]], rounds: int) -> dict[Any, Times]:
-    """Call every measure once a round, each round from another one on."""
-    times: dict[Any, Times] = {key: [] for key in measures}
-    keys = list(measures)
-    for turn in range(rounds):
-        first = turn * len(keys) // rounds
-        for key in keys[first:] + keys[:first]:
-            seen = times[key]
-            rests = turn % 4 and seen[0] is not None and seen[0] > SLOW
-            seen.append(None if rests else measures[key]())
-    return times
-
-
-def median(times: Times) -> float:
-    return statistics.median(t for t in times if t is not None)
-
-
-def ratio(times: Times, base: Times) -> float:
-    """Return the median of the ratios within the rounds that have both."""
-    pairs = zip(times, base, strict=True)
-    return statistics.median(t / b for t, b in pairs if t is not None and b is not None)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 # ---- epochs ------------------------------------------------------------------------------------
@@ -187,6 +155,69 @@ def independent_table(plan: Plan, n_tasks: int = 10) -> str:
         rows.append([str(batch_size), *milliseconds, f"{factor:.2f}"])
     head = ["batch", 'sharing="independent"', f"{n_tasks} separate fits", "ratio"]
     return f"### A network per task, {n_tasks} tasks: CPU ms per epoch\n\n{markdown(head, rows)}"
+
+
+# ---- the limit -------------------------------------------------------------------------------
+
+
+def limit_table(plan: Plan, n_tasks: int = 10) -> str:
+    """Compare an epoch of regressions with scikit-learn's, and with its matrix products alone."""
+    made = Job.make(n_tasks)
+    scores = np.random.default_rng(0).standard_normal(made.Y.shape)
+    job = Job(made.X, scores, n_tasks, 0, 0)
+    measures: dict[Any, Callable[[], float]] = {}
+    for batch_size in plan.batch_sizes:
+        for kind in (Ours, ScikitLearn):
+            variant = kind(job, batch_size)
+            measures[batch_size, kind.name] = _epochs_of(variant, plan.epochs)
+        measures[batch_size, "floor"] = _floor(job, batch_size)
+    times = take_turns(measures, plan.rounds)
+    rows = []
+    for batch_size, goal in zip(plan.batch_sizes, (3.5, 2.5), strict=True):
+        ours, theirs, floor = (
+            times[batch_size, name] for name in (OURS, ScikitLearn.name, "floor")
+        )
+        versus, limit = ratio(ours, theirs), ratio(ours, floor)
+        asked = "0.7" if batch_size == 256 else ""
+        rows.append(
+            [
+                str(batch_size),
+                *(f"{1e3 * median(seen):.1f}" for seen in (ours, theirs, floor)),
+                f"{versus:.2f}",
+                asked,
+                f"{limit:.2f}",
+                f"{goal:g}",
+            ]
+        )
+    head = ["batch", "skmtl", "MLPRegressor", "products alone", "ours / MLPRegressor", "goal"]
+    head += ["ours / products", "goal"]
+    return (
+        f"### Near the limit: {n_tasks} regressions, CPU ms per epoch\n\n"
+        "Products alone: the eight matrix products that forward and backward need, on tensors that "
+        f"are there, by torch.\n\n{markdown(head, rows)}"
+    )
+
+
+def _floor(job: Job, batch_size: int) -> Callable[[], float]:
+    """Time the products of an epoch."""
+    n_in, n_out, n_batches = job.X.shape[1], job.Y.shape[1], -(-len(job.X) // batch_size)
+    first, second = HIDDEN
+    x, h1, h2, z = (torch.randn(1, batch_size, n) for n in (n_in, first, second, n_out))
+    w1, w2, w3 = (
+        torch.randn(1, a, b) for a, b in ((n_in, first), (first, second), (second, n_out))
+    )
+
+    def measure() -> float:
+        start = time.process_time()
+        for _ in range(n_batches):
+            for left, right in (
+                *((x, w1), (h1, w2), (h2, w3)),
+                *((z.mT, h2), (z, w3.mT), (h1.mT, h2), (h2, w2.mT), (x.mT, h1)),
+            ):
+                torch.bmm(left, right)
+        return time.process_time() - start
+
+    return measure
 
 
 # ---- prediction --------------------------------------------------------------------------------
@@ -290,27 +321,12 @@ def _start(key: str) -> list[Any]:
 # ---- report ------------------------------------------------------------------------------------
 
 
-def machine(loads: Sequence[float], seconds: float) -> str:
-    """Say where and when this was measured."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    versions = {"torch": torch, "numpy": np, "scikit-learn": sklearn, "skorch": skorch}
-    listed = ", ".join(f"{name} {module.__version__}" for name, module in versions.items())
-    return (
-        f"{dt.datetime.now(dt.UTC).date().isoformat()}; {cpu}, {os.cpu_count()} cores, "
-        f"one thread; Python {platform.python_version()}, {listed}. Load of the machine "
-        f"{min(loads):.1f} to {max(loads):.1f}; {seconds / 60:.0f} minutes of CPU time."
-    )
-
-
 def report(plan: Plan) -> Iterator[str]:
     """Measure everything, one section after the other."""
     times = time_epochs(plan)
     yield from epoch_tables(times, plan)
     yield goals(times, plan)
+    yield limit_table(plan)
     yield independent_table(plan)
     yield prediction_table(plan)
     yield first_fit_table(plan)

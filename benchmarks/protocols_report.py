@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.fit_speed import machine, markdown
+from benchmarks.measuring import machine, markdown
 from benchmarks.protocols_parts import PARTS, Part
 
 # ---- published ---------------------------------------------------------------------------------

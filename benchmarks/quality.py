@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit
 
-from benchmarks.fit_speed import machine
+from benchmarks.measuring import machine
 from skmtl.model_selection import TaskStratifiedShuffleSplit
 
 N_SEEDS = 5

@@ -35,8 +35,8 @@ from unittest.mock import patch
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.fit_speed import Times, machine, markdown, median, ratio, take_turns
 from benchmarks.fit_variants import Job, Ours
+from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
 from benchmarks.sharing_loops import FORMS, LoopFit
 from skmtl._strategy import strategies
 from skmtl.sharing import Sharing

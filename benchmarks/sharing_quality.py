@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.comparison import CHOSEN, Comparison, best_on_validation, halves
-from benchmarks.fit_speed import markdown
+from benchmarks.measuring import markdown
 from benchmarks.quality import Setting, Study, Table, main
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl._strategy import strategies

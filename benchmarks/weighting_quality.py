@@ -41,7 +41,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.comparison import CHOSEN, Comparison, best_on_validation, halves
-from benchmarks.fit_speed import markdown
+from benchmarks.measuring import markdown
 from benchmarks.quality import Setting, Study, Table, catalog, main, missing_share
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl._strategy import strategies

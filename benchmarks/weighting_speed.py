@@ -38,8 +38,8 @@ from torch import nn
 from torchjd import aggregation
 from torchjd.autojac import jac_to_grad, mtl_backward
 
-from benchmarks.fit_speed import Times, machine, markdown, median, ratio, take_turns
 from benchmarks.fit_variants import HIDDEN, LR, Job, ListLoss, Ours
+from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
 from skmtl._strategy import strategies
 from skmtl.weighting import Weighting
 

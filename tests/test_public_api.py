@@ -68,6 +68,7 @@ PUBLIC = {
         "check_sizes",
         "check_whole",
         "is_weight",
+        "mean_submodels",
         "spread_members",
         "trace_norm",
     ],

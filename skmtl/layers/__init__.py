@@ -21,6 +21,7 @@ from skmtl.layers._encoding import PiecewiseLinearEncoding as PiecewiseLinearEnc
 from skmtl.layers._encoding import bin_edges as bin_edges
 from skmtl.layers._layer_norm import StackedLayerNorm as StackedLayerNorm
 from skmtl.layers._linear import StackedLinear as StackedLinear
+from skmtl.layers._linear import mean_submodels as mean_submodels
 from skmtl.layers._linear import spread_members as spread_members
 from skmtl.layers._seeds import Seeds as Seeds
 from skmtl.layers._trace_norm import trace_norm as trace_norm

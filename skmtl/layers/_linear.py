@@ -26,6 +26,24 @@ def spread_members(x: Tensor, n_copies: int) -> Tensor:
     return x if len(x) == n_copies else x.repeat_interleave(n_copies // len(x), dim=0)
 
 
+def mean_submodels(losses: Tensor, n_submodels: int) -> Tensor:
+    """Return the mean over the submodels of each member.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (member and submodel, task)
+        Losses.
+    n_submodels : int
+        Submodels of a member.
+
+    Returns
+    -------
+    Tensor of shape (member, task)
+        Means.
+    """
+    return losses.unflatten(0, (-1, n_submodels)).mean(1)
+
+
 class StackedLinear(nn.Module):
     """`n_copies` independent linear layers, computed as one batched product.
 

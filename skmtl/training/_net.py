@@ -10,13 +10,14 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from torch import Tensor
 
+from skmtl.layers import mean_submodels
 from skmtl.training._average import WeightAverage
 from skmtl.training._backward import StepResult, autograd_backward
 from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
 from skmtl.training._callbacks import StopTraining
 from skmtl.training._epochs import Epoch, EpochSums, evaluate_epoch, look_back, train_epoch
 from skmtl.training._network import Network
-from skmtl.training._objective import Objective, mean_of
+from skmtl.training._objective import Objective
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -162,7 +163,7 @@ class TaskNet(NeuralNet):
         """Return the objective of a batch, and remember the losses for the epoch's record."""
         k = self.module_.n_submodels
         if training:
-            losses = mean_of(self.criterion_.task_losses(y_pred, y_true), k)
+            losses = mean_submodels(self.criterion_.task_losses(y_pred, y_true), k)
         else:  # what is judged is what will predict
             y_pred = self.criterion_.ensemble(y_pred, k)
             losses = self.criterion_.task_losses(y_pred, y_true)

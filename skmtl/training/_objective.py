@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from skmtl.heads import Layout
-from skmtl.layers import spread_members
+from skmtl.layers import mean_submodels, spread_members
 from skmtl.penalties import PenaltyModule
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
@@ -32,24 +32,6 @@ class _TaskLosses(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         # A copy: weightings may walk the graph once per task.
         return ctx.objective.scale_rows(ctx.saved_tensors[0].clone(), grad), None, None
-
-
-def mean_of(losses: Tensor, n_submodels: int) -> Tensor:
-    """Return the mean over the submodels of each member.
-
-    Parameters
-    ----------
-    losses : Tensor of shape (member and submodel, task)
-        Losses.
-    n_submodels : int
-        Submodels of a member.
-
-    Returns
-    -------
-    Tensor of shape (member, task)
-        Means.
-    """
-    return losses.unflatten(0, (-1, n_submodels)).mean(1)
 
 
 def _of_submodels(part: Tensor, n: int) -> Tensor:
@@ -161,7 +143,7 @@ class Objective(nn.Module):
         """
         losses, gradients = self.losses_and_gradients(z, targets)
         k = network.n_submodels
-        return (losses, gradients) if k == 1 else (mean_of(losses, k), gradients.div_(k))
+        return (losses, gradients) if k == 1 else (mean_submodels(losses, k), gradients.div_(k))
 
     def ensemble(self, z: Tensor, n_submodels: int) -> Tensor:
         """Compute outputs that predict the mean of the submodels' predictions.

@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.utils import check_random_state
 
-from benchmarks import fit_speed
 from benchmarks.fit_variants import (
     Job,
     ListNet,
@@ -92,7 +91,3 @@ def test_ours_keeps_the_optimiser_of_the_default_path():
     ours.epochs(1)
     assert type(ours.estimator.net_.optimizer_).__name__ == "FusedAdamW"
     assert not ours.estimator.net_._listens_to_batches(training=True)
-
-
-def test_goals_compare_medians_of_ratios():
-    assert fit_speed.ratio([2.0, 4.0, 9.0], [1.0, 2.0, 3.0]) == 2.0
