@@ -220,36 +220,6 @@ def _floor(job: Job, batch_size: int) -> Callable[[], float]:
     return measure
 
 
-# ---- prediction --------------------------------------------------------------------------------
-
-
-def prediction_table(plan: Plan) -> str:
-    """Time `predict` of 10 tasks against MLPRegressor's of the regressions among them."""
-    job = Job.make(10)
-    ours, theirs = Ours(job, 256).estimator, ScikitLearn(job, 256).fit(1)
-    X = np.random.default_rng(1).standard_normal((100_000, 20)).astype(np.float32)
-    rows = []
-    for n, calls in ((1, 100), (100, 100), (100_000, 1)):
-        models = {OURS: ours, ScikitLearn.name: theirs}
-        measures = {key: _predict(model, X[:n], calls) for key, model in models.items()}
-        times = take_turns(measures, plan.rounds)
-        milliseconds = [f"{1e3 * median(times[key]):.3g}" for key in models]
-        factor = ratio(times[ScikitLearn.name], times[OURS])
-        rows.append([f"{n:,}", *milliseconds, f"{factor:.2f}"])
-    head = ["rows", f"{OURS}, 10 tasks", f"{ScikitLearn.name}, 5 tasks", "ratio"]
-    return f"### Prediction: CPU ms per call\n\n{markdown(head, rows)}"
-
-
-def _predict(model: Any, X: np.ndarray, calls: int) -> Callable[[], float]:
-    def measure() -> float:
-        start = time.process_time()
-        for _ in range(calls):
-            model.predict(X)
-        return (time.process_time() - start) / calls
-
-    return measure
-
-
 # ---- the first fit of a process ----------------------------------------------------------------
 
 FIRST_FIT = """
@@ -328,7 +298,6 @@ def report(plan: Plan) -> Iterator[str]:
     yield goals(times, plan)
     yield limit_table(plan)
     yield independent_table(plan)
-    yield prediction_table(plan)
     yield first_fit_table(plan)
 
 

@@ -6,6 +6,8 @@ import difflib
 import inspect
 import sys
 from abc import ABC
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from sklearn.base import BaseEstimator
@@ -52,8 +54,15 @@ def strategies(base: type[S]) -> dict[str, type[S]]:
     Returns
     -------
     dict
-        Alias to class.  A strategy is public when the package's ``__init__`` imports it.
+        Alias to class, to be read only.  A strategy is public when the package's ``__init__``
+        imports it.
     """
+    table: dict[str, type[S]] = _table(base)
+    return table
+
+
+@cache
+def _table(base: Any) -> dict[str, Any]:
     package = sys.modules[base.__module__.rpartition(".")[0]]
     return {
         member.alias: member
@@ -63,6 +72,11 @@ def strategies(base: type[S]) -> dict[str, type[S]]:
         and not inspect.isabstract(member)
         and hasattr(member, "alias")
     }
+
+
+@cache
+def _parameters_of(strategy: type[Strategy]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(strategy).parameters
 
 
 def did_you_mean(name: object, known: Any) -> str:
@@ -123,7 +137,7 @@ def resolve(value: Any, base: type[S], parameter: str, **defaults: Any) -> S:
                 f"{did_you_mean(value, table)}"
             )
         strategy = table[value]
-        takes = inspect.signature(strategy).parameters
+        takes = _parameters_of(strategy)
         given = {key: item for key, item in defaults.items() if key in takes}
         lacking = [key for key, p in takes.items() if p.default is p.empty and key not in given]
         if lacking:

@@ -71,6 +71,8 @@ def with_temperatures(
     list of TaskOutput
         Probabilities proportional to ``p ** (1 / temperature)``.
     """
+    if not temperatures:
+        return outputs
     changed = []
     for output in outputs:
         temperature = temperatures.get(output.task.name, 1.0)

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from skmtl._strategy import resolve
 from skmtl.estimators._building import build_net, choose_bins, layout_of
-from skmtl.estimators._predicting import outputs_of
+from skmtl.estimators._outputs import outputs_of
 from skmtl.estimators._preparing import Memo
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
@@ -140,7 +140,7 @@ def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
     """
     parameter = next(net.module_.parameters())
     return TaskData.pack(
-        encode_features(estimator._preprocess, rows.X),
+        encode_features(estimator._preprocess, rows.X, estimator.dtype),
         estimator._scaler.transform(rows.targets.values),
         rows.weights,
         layout_of(estimator.tasks_),

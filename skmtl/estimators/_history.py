@@ -32,6 +32,20 @@ class HistoryMixin:
         return pd.DataFrame(rows).set_index("epoch")
 
     @property
+    def engine_(self) -> str:
+        """What takes the steps of a fit.
+
+        ``"written"``: forward and backward pass written out, for chains of linear layers and
+        ReLUs (the default network); ``"autograd"``: torch's, for all else; ``"skorch"``: skorch's
+        loop over autograd, where a callback listens to batches or the optimiser is LBFGS.  All
+        three give the same weights but for rounding.
+        """
+        if not hasattr(self, "net_"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
+        engine: str = self.net_.engine_
+        return engine
+
+    @property
     def task_weights_(self) -> pd.DataFrame:
         """Weights ``a_t`` by epoch, means over the labels.
 

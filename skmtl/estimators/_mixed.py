@@ -174,6 +174,10 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     null_losses_ : dict of str to float
         Loss of the best constant by task, which losses are divided by; only with
         ``normalize_losses=True``.
+    engine_ : {"written", "autograd", "skorch"}
+        What took the steps of the fit: the written-out forward and backward pass of the default
+        network, torch's autograd, or skorch's own loop, which callbacks ask for that listen to
+        batches.
     n_members_ : int
         Networks trained side by side.
     n_iter_ : int

@@ -1,85 +1,19 @@
-"""From checked features to what the net says about each task."""
+"""What a fitted estimator says of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from skmtl.estimators._blending import blend
-from skmtl.estimators._calibration import with_temperatures
-from skmtl.estimators._preprocessing import encode_features
+from skmtl.estimators._outputs import compute_outputs, compute_spreads
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
-from skmtl.heads import Layout
 from skmtl.metrics import TaskScoring
 from skmtl.tasks import TargetEncoder, Targets, TaskOutput
-from skmtl.training import torch_threads
-
-
-def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
-    """Run the net over rows, and turn its outputs into probabilities and numbers.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
-        Features, checked.
-
-    Returns
-    -------
-    list of TaskOutput
-        In the order of the estimator's tasks.
-    """
-    if hasattr(estimator, "candidates_"):
-        parts = [_of_net(part, X) for part in estimator.candidates_.values()]
-        outputs = blend(parts, estimator.candidate_weights_.to_numpy().T)
-    else:
-        outputs = _of_net(estimator, X)
-    return with_temperatures(outputs, estimator._temperatures)
-
-
-def _of_net(estimator: Any, X: Any) -> list[TaskOutput]:
-    with torch_threads(estimator.n_threads):
-        network = estimator.net_.module_
-        encoded = encode_features(estimator._preprocess, X)
-        z = network.evaluate(_chunks(encoded, network.evaluation_rows))
-        return outputs_of(estimator, estimator.net_.criterion_.layout, z)
-
-
-def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
-    """Turn a net's outputs into probabilities and numbers.
-
-    Parameters
-    ----------
-    estimator : estimator
-        With tasks and target scales.
-    layout : Layout
-        The tasks in the net.
-    z : Tensor of shape (member, output row, sample)
-        Outputs, on the CPU.
-
-    Returns
-    -------
-    list of TaskOutput
-        Means over the members, in the order of the estimator's tasks.
-    """
-    by_user: dict[int, TaskOutput] = {}
-    for group in layout.groups:
-        # Mean over members, then (task, sample, output or class).
-        linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
-        for i, values in enumerate(linked):
-            position = group.tasks.start + i
-            user, columns = layout.order[position], layout.columns[position]
-            by_user[user] = _output(estimator, user, columns, values)
-    return [by_user[i] for i in range(len(by_user))]
 
 
 def has_class_task(estimator: Any) -> bool:
@@ -132,27 +66,6 @@ def quantiles_of(outputs: list[TaskOutput]) -> dict[str, np.ndarray]:
     return {o.task.name: o.values for o in outputs if o.task.kind == "quantile"}
 
 
-def _output(estimator: Any, position: int, columns: slice, values: np.ndarray) -> TaskOutput:
-    task, scaler = estimator.tasks_[position], estimator._scaler
-    if not task.has_classes:
-        values = values * scaler.scale_[columns] + scaler.mean_[columns]
-    elif task.kind == "multilabel":
-        # With one label alone nobody has the second one.
-        values = values if task.n_classes == 2 else np.zeros_like(values)
-    elif task.n_classes < 2:
-        values = np.ones((len(values), task.n_classes))
-    if not estimator._encoder.labelled_[task.name]:
-        values = np.full_like(values, np.nan)
-    return TaskOutput(task, np.ascontiguousarray(values))
-
-
-def _chunks(X: Any, n_rows: int) -> Iterator[Any]:
-    """Cut rows into dense pieces."""
-    for start in range(0, X.shape[0], n_rows):
-        chunk = X[start : start + n_rows]
-        yield chunk.toarray() if sparse.issparse(chunk) else chunk
-
-
 class PredictionMixin:
     """What a fitted estimator says of rows."""
 
@@ -175,9 +88,12 @@ class PredictionMixin:
         list of TaskOutput
             Class probabilities, or numbers in the units of y, in the order of ``tasks_``.
         """
-        check_is_fitted(self, "net_")
-        X = read_features(self, X, reset=False, allow_nan=self.preprocess is not None)
-        return compute_outputs(self, X)
+        return compute_outputs(self, self._read(X))
+
+    def _read(self, X: Any) -> Any:
+        if not hasattr(self, "net_"):  # quicker, and so are predictions of single rows
+            check_is_fitted(self, "net_")
+        return read_features(self, X, reset=False, allow_nan=self.preprocess is not None)
 
     def encode_targets(self, y: Any) -> Targets:
         """Encode targets for scoring: a class that `fit` never saw gets the next free code.
@@ -195,23 +111,55 @@ class PredictionMixin:
         check_is_fitted(self, "net_")
         return self._encoder.transform(y, unseen="code")
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict labels and numbers.
 
         Parameters
         ----------
         X : as in `fit`
             Features.
+        return_std : bool, default=False
+            Whether to tell, too, how far the networks of the ensemble are from one another (see
+            `n_members`).
 
         Returns
         -------
-        frame, series, array or tensor
+        y : frame, series, array or tensor
             The container that y came in: a frame with y's names and types, an array of
             shape (n_samples, n_columns), or (n_samples,) for a single 1-D target.
+        std : dict of str to ndarray
+            With `return_std` alone.  Standard deviations over the networks, each counted as in
+            the mean, by task: of numbers in the units of y, shape (n_samples,) or, of several
+            columns, (n_samples, n_columns); of class probabilities as `predict_proba` has them,
+            (n_samples, n_classes); of quantiles (n_samples, n_levels).  NaN for a task that
+            never had a label.  For a single 1-D target the array alone.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is asked of a single network.
+
+        Notes
+        -----
+        The spread tells where the networks know little, not how far labels scatter: an interval
+        that holds the truth with a given frequency comes from :meth:`predict_interval`.
+
+        References
+        ----------
+        B. Lakshminarayanan, A. Pritzel, C. Blundell: Simple and Scalable Predictive Uncertainty
+        Estimation using Deep Ensembles, NeurIPS 2017.
         """
-        outputs = self.predict_outputs(X)
+        rows = self._read(X)
+        if return_std:
+            outputs, spreads = compute_spreads(self, rows)
+        else:
+            outputs, spreads = compute_outputs(self, rows), []
         index = X.index if isinstance(X, pd.DataFrame) else None
-        return self._encoder.restore([output.predicted for output in outputs], index)
+        y = self._encoder.restore([output.predicted for output in outputs], index)
+        if not return_std:
+            return y
+        listed = zip(outputs, spreads, strict=True)
+        return y, self._by_task({o.task.name: s[:, 0] if o.is_column else s for o, s in listed})
 
     @available_if(has_class_task)
     def predict_proba(self, X: Any) -> Any:

@@ -46,7 +46,7 @@ def fit_preprocessing(preprocess: Any, X: Any, row_weights: np.ndarray) -> Any:
     )
 
 
-def encode_features(preprocess: Any, X: Any) -> Any:
+def encode_features(preprocess: Any, X: Any, dtype: str = "float64") -> Any:
     """Turn features into numbers.
 
     Parameters
@@ -55,6 +55,9 @@ def encode_features(preprocess: Any, X: Any) -> Any:
         From :func:`fit_preprocessing`.
     X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
         Features.
+    dtype : {"float32", "float64"}, default="float64"
+        What :class:`skmtl.features.FeatureEncoder` rounds to, which saves memory; others give
+        what they give.
 
     Returns
     -------
@@ -66,7 +69,10 @@ def encode_features(preprocess: Any, X: Any) -> Any:
     ValueError
         If a column of a frame is not numeric, and nothing makes it so.
     """
-    encoded = X if preprocess is None else preprocess.transform(X)
+    if isinstance(preprocess, FeatureEncoder):
+        encoded: Any = preprocess.encode(X, dtype)  # X has been read
+    else:
+        encoded = X if preprocess is None else preprocess.transform(X)
     if sparse.issparse(encoded):
         return encoded.tocsr()
     if hasattr(encoded, "columns"):

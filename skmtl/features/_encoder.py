@@ -16,6 +16,9 @@ from skmtl.features._datetime import datetime_features
 from skmtl.features._reader import read_features
 from skmtl.features._scaling import robust_scales, smooth_clip
 
+#: Entries that are worked on at once.
+_ENTRIES = 2**19
+
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
     """Encodes a table as one numeric array.
@@ -111,25 +114,37 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def _learn_numbers(self, numbers: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        # A few columns at a time: what this takes along the way is several times their size.
+        width = max(1, _ENTRIES // len(numbers))
+        starts = range(0, max(numbers.shape[1], 1), width)
+        parts = [
+            self._learn_columns(numbers[:, start : start + width].astype(np.float64), sample_weight)
+            for start in starts
+        ]
+        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        self.mean_, self.scale_, self.fill_, has_missing, self._is_empty, is_flag = joined
+        self.missing_columns_ = np.flatnonzero(has_missing)
+        self.number_columns_ = tuple(np.flatnonzero(~is_flag & ~self._is_empty).tolist())
+
+    def _learn_columns(
+        self, numbers: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, ...]:
         missing = np.isnan(numbers)
-        self.missing_columns_ = np.flatnonzero(missing.any(axis=0))
         # A column without a number has no mean: what it holds later on is ignored too.
-        self._is_empty = missing.all(axis=0)
-        means = self.mean_ = np.zeros(numbers.shape[1])
-        self.scale_ = np.ones(numbers.shape[1])
+        is_empty = missing.all(axis=0)
+        means = center = np.zeros(numbers.shape[1])
+        scale = np.ones(numbers.shape[1])
         if numbers.shape[1]:
-            filled = np.where(self._is_empty, 0.0, numbers)
+            filled = np.where(is_empty, 0.0, numbers)
             scaler = StandardScaler().fit(filled, sample_weight=sample_weight)
-            self.mean_, self.scale_ = scaler.mean_, scaler.scale_
-            means = self.mean_
+            means, center, scale = scaler.mean_, scaler.mean_, scaler.scale_
             if self.numbers == "robust":
-                self.mean_, self.scale_ = robust_scales(filled, sample_weight)
+                center, scale = robust_scales(filled, sample_weight)
         # Scaled, a rare flag would be a huge number in the few rows that have it.
         is_flag = (missing | (numbers == 0) | (numbers == 1)).all(axis=0)
-        self.fill_ = np.where(is_flag, means, 0.0)
-        self.mean_ = np.where(is_flag, 0.0, self.mean_)
-        self.scale_ = np.where(is_flag, 1.0, self.scale_)
-        self.number_columns_ = tuple(np.flatnonzero(~is_flag & ~self._is_empty).tolist())
+        fill = np.where(is_flag, means, 0.0)
+        center, scale = np.where(is_flag, 0.0, center), np.where(is_flag, 1.0, scale)
+        return center, scale, fill, missing.any(axis=0), is_empty, is_flag
 
     def transform(self, X: Any) -> np.ndarray | sparse.csr_array:
         """Encode rows.
@@ -145,20 +160,52 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             Without missing values; sparse if X is.
         """
         check_is_fitted(self)
-        X = read_features(self, X, reset=False, allow_nan=True)
+        return self.encode(read_features(self, X, reset=False, allow_nan=True))
+
+    def encode(self, X: Any, dtype: str = "float64") -> Any:
+        """Encode rows that :func:`read_features` has read already.
+
+        Parameters
+        ----------
+        X : pandas.DataFrame, ndarray or sparse matrix of shape (n_samples, n_features)
+            Rows with the columns seen in `fit`.
+        dtype : {"float32", "float64"}, default="float64"
+            What the result is rounded to.
+
+        Returns
+        -------
+        ndarray or sparse matrix of shape (n_samples, n_encoded)
+            As from :meth:`transform`.  Beside it there is no copy of more than a part of X.
+        """
         if self._is_sparse:
             return self.scaler_.transform(X)
+        n_rows, step = X.shape[0], max(1, _ENTRIES // max(1, self.n_features_out_))
+        if n_rows <= step:
+            return self._encode(X).astype(dtype, copy=False)
+        encoded = np.empty((n_rows, self.n_features_out_), dtype)
+        rows = X.iloc if isinstance(X, pd.DataFrame) else X
+        for start in range(0, n_rows, step):
+            encoded[start : start + step] = self._encode(rows[start : start + step])
+        return encoded
+
+    def _encode(self, X: Any) -> np.ndarray:
         numbers, words = _split(X.toarray() if sparse.issparse(X) else X, self._kinds)
         missing = np.isnan(numbers) | self._is_empty
         scaled = (numbers - self.mean_) / self.scale_
         if self.numbers == "robust":
-            bent = list(self.number_columns_)
-            scaled[:, bent] = smooth_clip(scaled[:, bent])
-        scaled = np.where(missing, self.fill_, scaled)
-        parts = [scaled, missing[:, self.missing_columns_].astype(np.float64)]
+            if len(self.number_columns_) == scaled.shape[1]:
+                scaled = smooth_clip(scaled)
+            else:
+                bent = list(self.number_columns_)
+                scaled[:, bent] = smooth_clip(scaled[:, bent])
+        if missing.any():
+            scaled = np.where(missing, self.fill_, scaled)
+        parts = [scaled]
+        if len(self.missing_columns_):
+            parts.append(missing[:, self.missing_columns_].astype(np.float64))
         if words.shape[1]:
             parts.append(self.categories_.transform(words))
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else scaled
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the encoded columns.
@@ -247,10 +294,14 @@ _DATE_PARTS = {
 }
 
 
+#: In place of the words of a table that has none.
+_NO_WORDS = pd.DataFrame()
+
+
 def _split(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
     """Split a table into numbers, shape (n_samples, n_numbers), and columns of words."""
     if kinds is None:
-        return np.asarray(X, dtype=np.float64), pd.DataFrame(index=range(len(X)))
+        return np.asarray(X), _NO_WORDS
     X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
     numbers, words = [np.empty((len(X), 0))], {}
     for position, kind in enumerate(kinds):

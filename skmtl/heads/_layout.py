@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -181,6 +182,14 @@ class Layout:
             tuple(specs[i].name for i in order),
             tuple(order),
             tuple(columns[i] for i in order),
+        )
+
+    @cached_property
+    def columns_of_groups(self) -> tuple[np.ndarray, ...]:
+        """Columns of the encoded targets by group, of shape (n_tasks, sample=1, n_columns)."""
+        return tuple(
+            np.array([np.arange(c.start, c.stop) for c in self.columns[group.tasks]])[:, None]
+            for group in self.groups
         )
 
     @property

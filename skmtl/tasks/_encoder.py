@@ -234,8 +234,12 @@ class TargetEncoder:
     def _restore_numbers(self, predictions: list[np.ndarray]) -> np.ndarray:
         """Put numbers into an array, without a frame on the way, which takes most of the time."""
         order = [column for task in self.tasks_ for column in task.columns]
-        values = np.hstack(predictions)[:, [order.index(c) for c in self.columns_]]
-        values = values.astype(np.result_type(*map(_float_type, self.dtypes_.values())))
+        values = np.concatenate(predictions, axis=1)
+        if order != list(self.columns_):
+            places = {column: place for place, column in enumerate(order)}
+            values = values[:, [places[column] for column in self.columns_]]
+        dtype = np.result_type(*map(_float_type, set(self.dtypes_.values())))
+        values = values.astype(dtype, copy=False)
         return values[:, 0] if self.container_.n_dims == 1 else values
 
     def classes_of(self, task: Task) -> np.ndarray:

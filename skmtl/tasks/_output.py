@@ -34,6 +34,12 @@ class TaskOutput:
         return self.values.shape[1] > 0 and not np.isnan(self.values).any()
 
     @property
+    def is_column(self) -> bool:
+        """Whether there is one number a row: no classes, levels or further columns."""
+        task = self.task
+        return task.n_columns == 1 and not task.has_classes and task.kind != "quantile"
+
+    @property
     def probabilities(self) -> np.ndarray:
         """Of a class task: probabilities by column, shape (n_samples, n_columns, n_classes)."""
         if self.task.kind == "multilabel":

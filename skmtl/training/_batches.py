@@ -203,9 +203,11 @@ class TaskData:
         if generator is None:
             return filled_up(self.members)
         n = self.n_rows(is_shuffled=True)
-        orders = [torch.randperm(len(rows), generator=generator)[:n] for rows in self.members]
-        drawn = [rows[order.to(device)] for rows, order in zip(self.members, orders, strict=True)]
-        return Order(torch.stack(drawn), None)
+        drawn = torch.empty(len(self.members), n, dtype=torch.int64, device=device)
+        for rows, own in zip(self.members, drawn, strict=True):
+            order = torch.randperm(len(rows), generator=generator)[:n]
+            torch.index_select(rows, 0, order.to(device), out=own)
+        return Order(drawn, None)
 
     def features(self, rows: Tensor) -> Tensor:
         """Gather rows of X.

@@ -29,11 +29,14 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
         no fold.
     """
     network, objective = net.module_, net.criterion_
-    parts = [
-        objective.ensemble(network(x), network.n_submodels).double().cpu()
-        for x, _ in net.get_iterator(data, training=False)
-    ]
-    z = torch.cat(parts, dim=-1)  # (member, output row, sample)
+    n_rows = data.n_rows(is_shuffled=False)
+    shape = (network.n_members, objective.layout.n_rows, n_rows)
+    z = torch.empty(shape, dtype=torch.float64)  # of one piece, as in Network.evaluate
+    start = 0
+    for x, _ in net.get_iterator(data, training=False):
+        part = objective.ensemble(network(x), network.n_submodels)
+        z[..., start : start + part.shape[-1]] = part
+        start += part.shape[-1]
     if data.members is None:
         return z
     own = z.new_full((1, z.shape[1], len(data)), torch.nan)

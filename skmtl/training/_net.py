@@ -18,6 +18,7 @@ from skmtl.training._callbacks import StopTraining
 from skmtl.training._epochs import Epoch, EpochSums, evaluate_epoch, look_back, train_epoch
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
+from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -254,6 +255,15 @@ class TaskNet(NeuralNet):
             record(f"{prefix}_loss_{name}", loss)
         for name, weight in epoch.weights.items():
             record(f"weight_{name}", weight)
+
+    @property
+    def engine_(self) -> str:
+        """How steps are taken: "written", "autograd" or "skorch"."""
+        if self._listens_to_batches(training=True):
+            return "skorch"
+        return (
+            "autograd" if WrittenBackward.of(self.module_, self.criterion_) is None else "written"
+        )
 
     def _train(self, iterator: Any) -> None:
         module, criterion = self.module_, self.criterion_

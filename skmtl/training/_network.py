@@ -75,7 +75,7 @@ class Network(nn.Module):
         self.n_input_axes = n_input_axes
         self.encoding = encoding
         self.follows_dtype = follows_dtype
-        self._kept: tuple[list[Any], Network] | None = None
+        self._kept: tuple[list[Any], Network, list[StackedLinear] | None] | None = None
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
@@ -131,7 +131,7 @@ class Network(nn.Module):
         return max(1, min(EVALUATION_ROWS, EVALUATION_ENTRIES // self.row_size))
 
     @torch.inference_mode()
-    def evaluate(self, chunks: Iterable[Any]) -> Tensor:
+    def evaluate(self, chunks: Iterable[Any], n_rows: int) -> Tensor:
         """Compute the outputs of many rows.
 
         On a CPU in float64, whatever the network was trained in: a product in float32 rounds
@@ -142,30 +142,40 @@ class Network(nn.Module):
         ----------
         chunks : iterable of array-like of shape (n, ...)
             Features.
+        n_rows : int
+            How many rows there are in all.
 
         Returns
         -------
         Tensor of shape (member, output row, sample), float64
             Outputs, on the CPU.
         """
-        network = self._evaluator()
-        like = next(network.parameters())
-        outputs = []
+        network, chain = self._evaluator()
+        like = network.heads.output.weight
+        # Of one piece: what stays from each chunk would keep its memory from being used again.
+        outputs: Tensor | None = None
+        start = 0
         for chunk in chunks:
             x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
-            outputs.append(network(x).double().cpu())
-        return torch.cat(outputs, dim=-1)
+            z = network(x) if chain is None else _through(chain, network.encode(x))
+            if outputs is None:
+                outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64)
+            outputs[..., start : start + len(x)] = z
+            start += len(x)
+        assert outputs is not None
+        return outputs
 
-    def _evaluator(self) -> Network:
-        """Return a copy in float64, which threads may share, or the network itself."""
-        like = next(self.parameters())
+    def _evaluator(self) -> tuple[Network, list[StackedLinear] | None]:
+        """Return a copy in float64, which threads may share, or the network; and its layers."""
+        like = self.heads.output.weight
         if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
-            return copy.deepcopy(self).eval() if self.training else self
-        version = [(tensor.data_ptr(), tensor._version) for tensor in self.state_dict().values()]
+            return (copy.deepcopy(self).eval() if self.training else self), None
+        version = [(tensor.data_ptr(), tensor._version) for tensor in _tensors(self)]
         kept = self._kept  # read once: another thread may replace it
         if kept is None or kept[0] != version:
-            kept = self._kept = (version, copy.deepcopy(self).double().eval())
-        return kept[1]
+            network = copy.deepcopy(self).double().eval()
+            kept = self._kept = (version, network, network.relu_chain())
+        return kept[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the copy for evaluation."""
@@ -177,9 +187,10 @@ class Network(nn.Module):
         Returns
         -------
         list of StackedLinear or None
-            From the features to the output rows; None for any other network.
+            From the features to the output rows; None for any other network, and where
+            hooks listen to it.
         """
-        hidden = None if self.heads.hidden else self.body.relu_chain()
+        hidden = None if self.heads.hidden or _has_hooks(self) else self.body.relu_chain()
         return None if hidden is None else [*hidden, self.heads.output]
 
     def owners(self) -> list[tuple[int | None, Any]] | None:
@@ -237,6 +248,31 @@ class Network(nn.Module):
             "heads": heads,
         }
         return parts[part]
+
+
+def _has_hooks(network: Network) -> bool:
+    """Tell whether somebody listens to a module or a parameter."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    listeners = [getattr(module, kind) for module in network.modules() for kind in kinds]
+    return any(listeners) or any(p._backward_hooks for p in network.parameters())
+
+
+def _through(chain: list[StackedLinear], h: Tensor) -> Tensor:
+    """Compute outputs, shape (member, output row, sample); calls of modules take as long again."""
+    *hidden, last = chain
+    for layer in hidden:
+        h = layer.forward(h).relu_()
+    return last.forward(h).transpose(1, 2)
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """List parameters and buffers; ``state_dict`` takes as long as a prediction."""
+    own = (*module._parameters.values(), *module._buffers.values())
+    found = [tensor for tensor in own if tensor is not None]
+    for child in module._modules.values():
+        if child is not None:
+            found += _tensors(child)
+    return found
 
 
 def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
@@ -323,7 +359,8 @@ class NetworkSpec:
             self.activation,
         )
         shapes = [inputs.shape, *(block.output_shape for block in self.trunk.blocks(inputs))]
-        widest = max(int(np.prod(shape)) for shape in shapes) * _n_copies(body.trunk)
+        n_copies = max(_n_copies(body.trunk), n_members)
+        widest = max(int(np.prod(shape)) for shape in shapes) * n_copies
         row_size = n_submodels * max(widest, n_members * layout.n_tasks * body.out_features)
         return Network(
             body,

@@ -68,7 +68,7 @@ class WrittenBackward:
         if layers is None or len(objective.penalties):
             return None
         trained = all(p.requires_grad for p in network.parameters())
-        if not trained or _has_hooks(network):
+        if not trained:
             return None
         weighting = objective.weighting
         wrt = choose_wrt(network, weighting) if weighting.needs_gradients else None
@@ -160,10 +160,3 @@ class WrittenBackward:
                 by_input = torch.bmm(delta.flatten(1, 2), self._weights[i].mT)
                 delta = by_input.unflatten(1, delta.shape[1:3])
         return torch.cat(parts, dim=2)
-
-
-def _has_hooks(network: Network) -> bool:
-    """Tell whether somebody listens to a module or a parameter."""
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    listeners = [getattr(module, kind) for module in network.modules() for kind in kinds]
-    return any(listeners) or any(p._backward_hooks for p in network.parameters())

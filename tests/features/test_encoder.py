@@ -166,6 +166,22 @@ def test_dates_of_any_type_are_encoded_alike(convert):
     np.testing.assert_allclose(FeatureEncoder().fit_transform(other), expected, atol=1e-12)
 
 
+def test_encoding_a_part_at_a_time_is_encoding_the_whole(monkeypatch):
+    X = WORDS.assign(
+        n=NUMBERS[:, 0], flag=[0, 1] * 25, gap=np.where(np.arange(50) % 7, 1.5, np.nan)
+    )
+    whole, expected = FeatureEncoder().fit(X), FeatureEncoder().fit_transform(X)
+    sparse_rows = sparse.csr_array(NUMBERS)
+    dense = FeatureEncoder().fit(NUMBERS)
+    monkeypatch.setattr("skmtl.features._encoder._ENTRIES", 8)
+    np.testing.assert_array_equal(whole.encode(X), expected)
+    assert whole.encode(X, "float32").dtype == np.float32
+    np.testing.assert_array_equal(dense.encode(sparse_rows), dense.transform(NUMBERS))
+    parts = FeatureEncoder().fit(X)  # a column at a time
+    np.testing.assert_allclose(parts.transform(X), expected, rtol=1e-12)
+    assert parts.number_columns_ == whole.number_columns_
+
+
 def test_sparse_rows_for_an_encoder_of_dense_ones():
     encoder = FeatureEncoder().fit(NUMBERS)
     np.testing.assert_allclose(

@@ -140,3 +140,41 @@ def test_missing_values_are_an_error_where_nothing_fills_them():
 def test_lazy_frame_is_an_error():
     with pytest.raises(TypeError, match="X is a lazy frame"):
         read(pl.LazyFrame({"a": [1]}))
+
+
+def fitted(X):
+    return read(X, estimator=(estimator := BaseEstimator())) is X and estimator
+
+
+def test_clean_numbers_pass_as_they_are():
+    estimator = fitted(X)
+    assert read_features(estimator, X, reset=False, allow_nan=False) is X
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (np.where(X > 4, np.nan, X), "contains NaN"),
+        (np.where(X > 4, np.inf, X), "infinity"),
+        (X[:, :1], "features"),
+        (X[:0], "0 sample"),
+        (X[0], "1D array"),
+    ],
+)
+def test_what_is_wrong_with_later_rows_is_said_all_the_same(data, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        read_features(fitted(X), data, reset=False, allow_nan=False)
+
+
+def test_numbers_whose_sum_is_too_large_are_no_infinity():
+    large = np.full((2, 2), 1e308)
+    np.testing.assert_array_equal(
+        read_features(fitted(X), large, reset=False, allow_nan=False), large
+    )
+
+
+def test_an_array_beside_names_is_warned_of():
+    estimator = BaseEstimator()
+    read(pd.DataFrame(X, columns=["a", "b"]), estimator=estimator)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        read_features(estimator, X, reset=False, allow_nan=False)

@@ -542,3 +542,20 @@ def test_a_task_that_is_not_judged_keeps_its_last_weights(table):
     names = [task.name for task in est.tasks_]
     left, right = (e.predict_outputs(X)[names.index("size")].values for e in (est, free))
     np.testing.assert_array_equal(left, right)
+
+
+def test_the_engine_is_told():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(40, 3)), random.normal(size=40)
+    engines = {
+        "written": {},
+        "autograd": {"dropout": 0.1},
+        "skorch": {"callbacks": [GradientNormClipping(1.0)]},
+    }
+    for engine, params in engines.items():
+        est = MultiTaskNetRegressor(max_epochs=1, n_members=1, **params)
+        with pytest.raises(AttributeError, match="not fitted"):
+            _ = est.engine_
+        assert est.fit(X, y).engine_ == engine
+    lbfgs = MultiTaskNetRegressor(max_epochs=1, n_members=1, optimizer=torch.optim.LBFGS)
+    assert lbfgs.fit(X, y).engine_ == "skorch"

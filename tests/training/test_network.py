@@ -113,7 +113,7 @@ def test_embeddings_of_a_trunk_are_its_input():
 def test_evaluation_runs_in_double_precision(sharing):
     network = build(sharing).eval()
     x = np.random.default_rng(0).normal(size=(11, N_FEATURES)).astype(np.float32)
-    z = network.evaluate([x])
+    z = network.evaluate([x], len(x))
     double = build(sharing).double()(torch.as_tensor(x, dtype=torch.float64))
     assert z.dtype == torch.float64
     assert z.device.type == "cpu"
@@ -124,8 +124,8 @@ def test_evaluation_runs_in_double_precision(sharing):
 def test_evaluation_in_chunks_is_the_same():
     network = build().eval()
     x = np.random.default_rng(0).normal(size=(11, N_FEATURES))
-    whole = network.evaluate([x])
-    parts = network.evaluate(iter([x[:1], torch.as_tensor(x[1:5]), x[5:]]))
+    whole = network.evaluate([x], len(x))
+    parts = network.evaluate(iter([x[:1], torch.as_tensor(x[1:5]), x[5:]]), len(x))
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-14)
 
 
@@ -141,7 +141,7 @@ def test_evaluation_leaves_a_users_module_in_its_own_type():
 
     network = build(trunk=ModuleTrunk(Single)).eval()
     x = np.random.default_rng(0).normal(size=(11, N_FEATURES))
-    z = network.evaluate([x])
+    z = network.evaluate([x], len(x))
     assert z.dtype == torch.float64
     expected = network(torch.as_tensor(x, dtype=torch.float32)).detach().double()
     torch.testing.assert_close(z, expected, rtol=0, atol=1e-6)
@@ -149,7 +149,7 @@ def test_evaluation_leaves_a_users_module_in_its_own_type():
 
 def test_evaluation_needs_no_graph():
     network = build()
-    assert not network.evaluate([np.zeros((2, N_FEATURES))]).requires_grad
+    assert not network.evaluate([np.zeros((2, N_FEATURES))], 2).requires_grad
     network(torch.zeros(2, N_FEATURES)).sum().backward()  # and leaves training possible
     assert all(p.grad is not None for p in network.parameters())
 

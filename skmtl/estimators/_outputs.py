@@ -1,0 +1,152 @@
+"""From the outputs of nets to probabilities and numbers of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from torch import Tensor
+
+from skmtl.estimators._blending import blend
+from skmtl.estimators._calibration import with_temperatures
+from skmtl.estimators._preprocessing import encode_features
+from skmtl.heads import Layout
+from skmtl.tasks import Task, TaskOutput
+from skmtl.training import torch_threads
+
+
+def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
+    """Run the net over rows, and turn its outputs into probabilities and numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Features, checked.
+
+    Returns
+    -------
+    list of TaskOutput
+        In the order of the estimator's tasks.
+    """
+    outputs, _ = _run(estimator, X, with_members=False)
+    return outputs
+
+
+def compute_spreads(estimator: Any, X: Any) -> tuple[list[TaskOutput], list[np.ndarray]]:
+    """Compute what the networks predict together, and how far they are from one another.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+        Features, checked.
+
+    Returns
+    -------
+    outputs : list of TaskOutput
+        As from :func:`compute_outputs`.
+    spreads : list of ndarray
+        Standard deviations over the networks, each counted as in the mean, of the shape of the
+        output's values.
+
+    Raises
+    ------
+    ValueError
+        If there is one network alone.
+    """
+    outputs, members = _run(estimator, X, with_members=True)
+    if len(members) == 1:
+        raise ValueError(
+            "`return_std=True` asks how far several networks are from one another, and this "
+            "estimator trained one. Set `n_members=8`, or use `predict_interval`."
+        )
+    spreads = []
+    for position in range(len(outputs)):
+        values = np.stack([of_member[position].values for _, of_member in members])
+        shares = np.array([by_task[position] for by_task, _ in members])
+        mean = np.tensordot(shares, values, 1)
+        spreads.append(np.sqrt(np.tensordot(shares, (values - mean) ** 2, 1)))
+    return outputs, spreads
+
+
+#: The share of a network in the predictions of each task, and what it says by itself.
+_Member = tuple[np.ndarray, list[TaskOutput]]
+
+
+def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput], list[_Member]]:
+    """Return what all networks say together and, where asked for, each by itself."""
+    is_blend = hasattr(estimator, "candidates_")
+    parts = list(estimator.candidates_.values()) if is_blend else [estimator]
+    n_tasks, temperatures = len(estimator.tasks_), estimator._temperatures
+    shares = estimator.candidate_weights_.to_numpy().T if is_blend else np.ones((1, n_tasks))
+    outputs, members = [], []
+    for part, share in zip(parts, shares, strict=True):
+        z, layout = _evaluate(part, X), part.net_.criterion_.layout
+        outputs.append(outputs_of(part, layout, z))
+        for i in range(len(z) if with_members else 0):
+            alone = with_temperatures(outputs_of(part, layout, z[i : i + 1]), temperatures)
+            members.append((share / len(z), alone))
+    together = blend(outputs, shares) if is_blend else outputs[0]
+    return with_temperatures(together, temperatures), members
+
+
+def _evaluate(estimator: Any, X: Any) -> Tensor:
+    """Return the outputs of a net, shape (member, output row, sample)."""
+    with torch_threads(estimator.n_threads):
+        network = estimator.net_.module_
+        encoded = encode_features(estimator._preprocess, X)
+        z: Tensor = network.evaluate(_chunks(encoded, network.evaluation_rows), encoded.shape[0])
+        return z
+
+
+def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
+    """Turn a net's outputs into probabilities and numbers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With tasks and target scales.
+    layout : Layout
+        The tasks in the net.
+    z : Tensor of shape (member, output row, sample)
+        Outputs, on the CPU.
+
+    Returns
+    -------
+    list of TaskOutput
+        Means over the members, in the order of the estimator's tasks.
+    """
+    tasks, scaler = estimator.tasks_, estimator._scaler
+    by_user: dict[int, TaskOutput] = {}
+    for group, columns in zip(layout.groups, layout.columns_of_groups, strict=True):
+        # Mean over members, then (task, sample, output or class).
+        linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
+        positions = layout.order[group.tasks]
+        if not tasks[positions[0]].has_classes:  # all at once, for there may be hundreds
+            linked = linked * scaler.scale_[columns] + scaler.mean_[columns]
+        for user, values in zip(positions, linked, strict=True):
+            by_user[user] = _output(estimator, tasks[user], values)
+    return [by_user[i] for i in range(len(by_user))]
+
+
+def _output(estimator: Any, task: Task, values: np.ndarray) -> TaskOutput:
+    if task.kind == "multilabel":
+        # With one label alone nobody has the second one.
+        values = values if task.n_classes == 2 else np.zeros_like(values)
+    elif task.has_classes and task.n_classes < 2:
+        values = np.ones((len(values), task.n_classes))
+    if not estimator._encoder.labelled_[task.name]:
+        values = np.full_like(values, np.nan)
+    return TaskOutput(task, np.ascontiguousarray(values))
+
+
+def _chunks(X: Any, n_rows: int) -> Iterator[Any]:
+    """Cut rows into dense pieces."""
+    for start in range(0, X.shape[0], n_rows):
+        chunk = X[start : start + n_rows]
+        yield chunk.toarray() if sparse.issparse(chunk) else chunk
