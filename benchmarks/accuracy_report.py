@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -106,8 +106,9 @@ def report(study: Study, loads: Sequence[float]) -> Iterator[str]:
     yield not_run(study)
     yield sets_table(study)
     yield summary(study)
-    if study.base in study.models:
-        yield against(study)
+    for base in (study.base, "skmtl best"):
+        if base in study.models:
+            yield against(replace(study, base=base))
     yield by_task(study)
     yield by_labels(study)
     yield by_measure(study)
