@@ -54,15 +54,8 @@ def strategies(base: type[S]) -> dict[str, type[S]]:
     Returns
     -------
     dict
-        Alias to class, to be read only.  A strategy is public when the package's ``__init__``
-        imports it.
+        Alias to class.  A strategy is public when the package's ``__init__`` imports it.
     """
-    table: dict[str, type[S]] = _table(base)
-    return table
-
-
-@cache
-def _table(base: Any) -> dict[str, Any]:
     package = sys.modules[base.__module__.rpartition(".")[0]]
     return {
         member.alias: member
