@@ -31,6 +31,7 @@ PUBLIC = {
         "MultiTaskNetClassifierRegressor",
         "MultiTaskNetRegressor",
     ],
+    "skmtl.export": ["FileError", "load", "save"],
     "skmtl.features": ["FeatureEncoder", "read_features"],
     "skmtl.heads": ["Head", "HeadGroup", "HeadSpec", "Layout", "StackedHeads"],
     "skmtl.inspection": [

@@ -77,22 +77,42 @@ def build_net(
     network = spec.build(inputs, layout, seeds, estimator.n_members_)
     if objective.weighting.needs_gradients:
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
+    batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     return TaskNet(
         network.to(device=device, dtype=dtype),
         criterion=objective.to(device=device, dtype=dtype),
         generator=seeds.shuffle,
-        **{
-            **_settings(estimator, network.mixing, n_rows),
-            "device": str(device),
-            **(estimator.net_params or {}),
-        },
+        **_settings(estimator, network.mixing, device, batch_size),
     )
 
 
-def _settings(estimator: Any, undecayed: tuple[str, ...], n_rows: int) -> dict[str, Any]:
+def rebuild_net(estimator: Any, parts: dict[str, Any]) -> TaskNet:
+    """Build a net around a network that was trained before.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameters to read.
+    parts : dict
+        From ``TaskNet.parts``.
+
+    Returns
+    -------
+    TaskNet
+        Initialised.
+    """
+    device = choose_device(estimator.device)
+    network, objective = parts["module"].to(device), parts["criterion"].to(device)
+    settings = _settings(estimator, network.mixing, device, parts["batch_size"])
+    net = TaskNet(network, criterion=objective, generator=parts["generator"], **settings)
+    return net.initialize().take(parts)
+
+
+def _settings(
+    estimator: Any, undecayed: tuple[str, ...], device: torch.device, batch_size: int
+) -> dict[str, Any]:
     """Turn the estimator's parameters into those of the skorch net."""
     callbacks, _ = split_callbacks(estimator.callbacks)
-    batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
     return {
         # A callback or a parameter of skorch may look into the optimiser, our own do not.
         **optimizer_settings(
@@ -102,9 +122,11 @@ def _settings(estimator: Any, undecayed: tuple[str, ...], n_rows: int) -> dict[s
             or not all(isinstance(callback, EpochHook) for callback in callbacks),
         ),
         "lr": estimator.lr,
-        "batch_size": batch_size,
         "max_epochs": estimator.max_epochs,
         "callbacks": callbacks,
+        "batch_size": batch_size,
+        "device": str(device),
+        **(estimator.net_params or {}),
     }
 
 

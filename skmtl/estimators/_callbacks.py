@@ -27,6 +27,10 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+#: How the attributes begin that scikit-learn's callbacks leave on an estimator.
+OF_CALLBACKS = ("_callback", "_skl_callback", "_parent_callback")
+
+
 @contextmanager
 def epoch_callbacks(
     estimator: Any, callbacks: list[Any], max_epochs: int, X: Any, y: Any

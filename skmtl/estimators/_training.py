@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skmtl.estimators._callbacks import epoch_callbacks
+from skmtl.estimators._callbacks import OF_CALLBACKS, epoch_callbacks
 from skmtl.training import (
     DivergedError,
     EarlyStopping,
@@ -192,8 +192,8 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        theirs = ("_callback", "_skl_callback", "_parent_callback")
-        for name in [name for name in vars(estimator) if not name.startswith(theirs)]:
+        for name in [name for name in vars(estimator) if not name.startswith(OF_CALLBACKS)]:
             del vars(estimator)[name]
-        vars(estimator).update({k: v for k, v in before.items() if not k.startswith(theirs)})
+        ours = {k: v for k, v in before.items() if not k.startswith(OF_CALLBACKS)}
+        vars(estimator).update(ours)
         raise

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
+from skorch.history import History
 from torch import Tensor
 
 from skmtl.layers import mean_submodels
@@ -235,6 +236,51 @@ class TaskNet(NeuralNet):
         if training:
             self._epoch.end(self.criterion_)
         self.record_epoch(self._epoch.read([self])[0], prefix)
+
+    def parts(self, *, with_optimizer: bool) -> dict[str, Any]:
+        """Return what a net consists of, beside the parameters that it was built by.
+
+        Parameters
+        ----------
+        with_optimizer : bool
+            Whether to include the running means of the optimiser, to go on with the training.
+
+        Returns
+        -------
+        dict
+            Network, objective, records, and the states of randomness.
+        """
+        return {
+            "module": self.module_,
+            "criterion": self.criterion_,
+            "generator": self.generator,
+            "batch_size": self.batch_size,
+            "ema_decay": self.ema_decay,
+            "history": list(self.history),
+            "lowest": self._lowest,
+            "stopping": getattr(self, "stopping_", None),
+            "optimizer": self.optimizer_.state_dict() if with_optimizer else None,
+        }
+
+    def take(self, parts: dict[str, Any]) -> TaskNet:
+        """Take over records and states that another net had.
+
+        Parameters
+        ----------
+        parts : dict
+            From :meth:`parts`; network and objective are those that this net was built from.
+
+        Returns
+        -------
+        TaskNet
+            self.
+        """
+        self.history_ = History(parts["history"])
+        self.ema_decay, self.stopping_ = parts["ema_decay"], parts["stopping"]
+        self._lowest = parts["lowest"]
+        if parts["optimizer"] is not None:
+            self.optimizer_.load_state_dict(parts["optimizer"])
+        return self
 
     def record_epoch(self, epoch: Epoch, prefix: str) -> None:
         """Write the losses of an epoch into the history.

@@ -1,0 +1,153 @@
+"""The file: one safetensors file, whose header holds a document of JSON.
+
+Layout: eight bytes that say how long the header is; the header, which names type, shape and place of
+each array and holds, as ``__metadata__``, the strings below; the arrays.  No archive, so there are no
+names that could lead out of a folder, and nothing compressed that could blow up.  What safetensors
+does not have is added: a version, and a checksum for the document and for each array.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+#: What a file says that it is.
+FORMAT = "skmtl.export"
+
+#: The newest version of the format, which is written; all up to it are read.
+FORMAT_VERSION = 1
+
+
+class FileError(ValueError):
+    """A file is damaged, of a newer version, or none of ``skmtl.export``."""
+
+
+def write_file(path: str | os.PathLike[str], document: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Write a document and its arrays; the file appears under its name once it is complete.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Name of the file.
+    document : object
+        JSON.
+    arrays : dict of str to ndarray
+        By name.
+    """
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    sums = {name: _checksum(array) for name, array in arrays.items()}
+    sums_text = json.dumps(sums, separators=(",", ":"))
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "skmtl_version": version("skmtl"),
+        "document": text,
+        "document_sha256": sha256(text.encode()).hexdigest(),
+        "arrays": sums_text,
+        "arrays_sha256": sha256(sums_text.encode()).hexdigest(),
+    }
+    write_whole(Path(path), save_arrays(arrays, metadata))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file at once: whenever this is killed, there is the old file or the new one.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the file.
+    content : bytes
+        All of it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
+    """Read a file, and check each part of it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Name of the file.
+
+    Returns
+    -------
+    document : object
+        JSON.
+    arrays : dict of str to ndarray
+        By name.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, was written by a newer version, or is of another kind.
+    """
+    content = Path(path).read_bytes()
+    try:
+        # Before anything is allocated: whether the sizes in the header are those of the file.
+        arrays = load_arrays(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise FileError(
+            f"{path} is not a whole file of skmtl.export: {error}. Copy it again from where it "
+            "was saved; files of pickle and joblib are read by these."
+        ) from error
+    _check_version(path, metadata)
+    document = _checked(path, metadata, "document")
+    sums = _checked(path, metadata, "arrays")
+    for name in sorted({*sums, *arrays}):
+        if name not in arrays or sums.get(name) != _checksum(arrays[name]):
+            raise FileError(
+                f"{path} is damaged: array {name!r} is not what was saved. Copy the file again."
+            )
+    return document, arrays
+
+
+def _check_version(path: Any, metadata: Any) -> None:
+    if metadata.get("format") != FORMAT:
+        raise FileError(f"{path} holds arrays, but was not written by skmtl.export.save.")
+    text = metadata.get("format_version", "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if number > FORMAT_VERSION:
+        raise FileError(
+            f"{path} has format {number}, written by skmtl {metadata.get('skmtl_version')}. This "
+            f"is skmtl {version('skmtl')}, which reads formats up to {FORMAT_VERSION}. Install a "
+            "newer one."
+        )
+    if number < 1:
+        raise FileError(f"{path} is damaged: its format is {text!r}. Copy the file again.")
+
+
+def _checked(path: Any, metadata: dict[str, str], part: str) -> Any:
+    text = metadata.get(part, "")
+    if sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != metadata.get(f"{part}_sha256"):
+        raise FileError(
+            f"{path} is damaged: its list {part!r} is not what was saved. Copy the file again."
+        )
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is damaged: {part!r} is no JSON: {error}.") from error
+
+
+def _checksum(array: np.ndarray) -> str:
+    kind = f"{array.dtype.str}{array.shape}".encode()
+    return sha256(kind + np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,0 +1,150 @@
+"""Classes that a file may name, and functions: no other is ever looked up."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    Binarizer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+
+#: scikit-learn's that hold arrays and numbers alone, and neither functions nor names of files.
+_SKLEARN = (
+    Binarizer,
+    ColumnTransformer,
+    FeatureUnion,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    MissingIndicator,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PCA,
+    Pipeline,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    SimpleImputer,
+    SplineTransformer,
+    StandardScaler,
+    TargetEncoder,
+    TruncatedSVD,
+    VarianceThreshold,
+)
+_TYPES = (
+    *(bool, int, float, str, object),
+    *(np.float32, np.float64, np.int32, np.int64, np.bool_, np.str_, np.object_),
+)
+
+#: Packages all of whose classes are known.
+_PACKAGES = ("skmtl.", "torch.nn.modules.", "torch.optim.")
+
+
+def path_of(cls: Any) -> str:
+    """Return how a file names a class or a function.
+
+    Parameters
+    ----------
+    cls : type or function
+        The class.
+
+    Returns
+    -------
+    str
+        ``module:name``.
+    """
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def may_be_set(net_param: Any) -> bool:
+    """Tell whether a file may hold a parameter of skorch: others could have it make anything.
+
+    Parameters
+    ----------
+    net_param : str
+        Key of ``net_params``.
+
+    Returns
+    -------
+    bool
+        Whether it is an option of the optimiser.
+    """
+    return isinstance(net_param, str) and net_param.startswith("optimizer__")
+
+
+_LISTED: dict[str, type] = {path_of(cls): cls for cls in (*_SKLEARN, *_TYPES)}
+
+
+def find_class(path: Any) -> type | None:
+    """Return a class by its name.
+
+    Parameters
+    ----------
+    path : str
+        ``module:name``.
+
+    Returns
+    -------
+    type or None
+        None if it is not among the known ones, or does not exist.
+    """
+    if not isinstance(path, str):
+        return None
+    if path in _LISTED:
+        return _LISTED[path]
+    module, _, name = path.partition(":")
+    if not module.startswith(_PACKAGES) or not re.fullmatch(r"[\w.]+", module) or not name:
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+    is_own = isinstance(found, type) and path_of(found) == path
+    return found if is_own else None
+
+
+def find_solver(path: Any) -> Any:
+    """Return a function that finds weights, by its name.
+
+    Parameters
+    ----------
+    path : str
+        ``module:name``.
+
+    Returns
+    -------
+    callable or None
+        None if it is no function of :mod:`skmtl.weighting`.
+    """
+    module, _, name = str(path).partition(":")
+    if not re.fullmatch(r"skmtl\.weighting\._[a-z_]+", module) or not name:
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, FunctionType) and path_of(found) == path else None
