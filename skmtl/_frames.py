@@ -136,6 +136,105 @@ def empty_like(data: Any) -> Any:
     return frame.head(0).to_native()
 
 
+#: Types of a column that their name says all of.
+_NAMED_TYPES = frozenset(
+    {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
+    | {"Float32", "Float64", "Boolean", "String", "Categorical"}
+)
+
+
+def describe_empty(template: Any) -> dict[str, Any]:
+    """Say in words what :func:`empty_like` returned.
+
+    Parameters
+    ----------
+    template : frame of shape (0, n_columns)
+        Of polars or pyarrow.
+
+    Returns
+    -------
+    dict
+        For :func:`empty_from`: text, and lists and dicts of it.
+
+    Raises
+    ------
+    TypeError
+        If it is of another library, or a column of a type that words cannot say.
+    """
+    frame = nw.from_native(template, eager_only=True)
+    if frame.implementation.is_pyarrow():
+        columns = [[field.name, _arrow_words(field.type)] for field in template.schema]
+    else:
+        columns = [
+            [name, list(dtype.categories) if isinstance(dtype, nw.Enum) else str(dtype)]
+            for name, dtype in frame.schema.items()
+        ]
+    described = {"library": frame.implementation.value, "columns": columns}
+    try:
+        is_same = empty_from(described).schema == template.schema
+    except (ValueError, TypeError):
+        is_same = False
+    if not is_same:
+        raise TypeError(f"A frame of such columns cannot be described: {dict(frame.schema)}.")
+    return described
+
+
+def empty_from(described: dict[str, Any]) -> Any:
+    """Make a frame without rows as it was described.
+
+    Parameters
+    ----------
+    described : dict
+        From :func:`describe_empty`.
+
+    Returns
+    -------
+    frame of shape (0, n_columns)
+        Of polars or pyarrow.
+
+    Raises
+    ------
+    ValueError
+        If it names another library or a type that there is not.
+    """
+    library, columns = described["library"], described["columns"]
+    if library == "pyarrow":
+        import pyarrow as pa
+
+        fields = [(str(name), _arrow_type(words)) for name, words in columns]
+        return pa.schema(fields).empty_table()
+    if library != "polars":
+        raise ValueError(f"Frames of {library!r} cannot be described, polars and pyarrow can.")
+    schema = {str(name): _named_type(words) for name, words in columns}
+    return nw.from_dict({name: [] for name in schema}, schema, backend=library).to_native()
+
+
+def _named_type(words: Any) -> Any:
+    if isinstance(words, list):
+        return nw.Enum([str(category) for category in words])
+    if words not in _NAMED_TYPES:
+        raise ValueError(f"{words!r} is no type of a column.")
+    return getattr(nw, words)()
+
+
+def _arrow_words(dtype: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(dtype, pa.DictionaryType):
+        return [str(dtype.index_type), str(dtype.value_type), dtype.ordered]
+    return str(dtype)
+
+
+def _arrow_type(words: Any) -> Any:
+    import pyarrow as pa
+
+    if isinstance(words, list):
+        index, values, ordered = words
+        types = pa.type_for_alias(str(index)), pa.type_for_alias(str(values))
+        return pa.dictionary(*types, ordered=ordered is True)
+    return pa.type_for_alias(str(words))
+
+
 def pandas_to_backend(frame: pd.DataFrame, template: Any, is_number: list[bool]) -> Any:
     """Convert a pandas frame to the frame of another library.
 

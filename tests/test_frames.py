@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 from decimal import Decimal
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from skmtl._frames import (
     check_eager,
+    describe_empty,
+    empty_from,
     empty_like,
     frame_to_pandas,
     is_frame,
@@ -156,3 +159,51 @@ def test_column_of_nulls_stays_one():
 def test_series_of_a_frame():
     assert series_of(pl.DataFrame({"a": [1, 2]})).to_list() == [1, 2]
     assert series_of(pa.table({"a": [1, 2]})).to_pylist() == [1, 2]
+
+
+DICTIONARY = pa.dictionary(pa.int8(), pa.large_string(), ordered=True)
+EMPTY = [
+    pl.DataFrame(schema={"a": pl.Int8, "b": pl.String, "c": pl.Enum(["x", "y"]), "": pl.Boolean}),
+    pl.DataFrame(schema={"a": pl.Categorical, "b": pl.Float32}),
+    pa.schema({"a": pa.large_string(), "b": DICTIONARY, "c": pa.bool_()}).empty_table(),
+    pa.schema([("a", pa.float64()), ("b", pa.dictionary(pa.int32(), pa.string()))]).empty_table(),
+]
+
+
+@pytest.mark.parametrize("frame", EMPTY, ids=str)
+def test_a_frame_without_rows_is_made_from_its_description(frame):
+    described = json.loads(json.dumps(describe_empty(frame)))
+    made = empty_from(described)
+    assert type(made) is type(frame)
+    assert made.schema == frame.schema
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": []}),
+        pl.DataFrame(schema={"a": pl.Datetime("ms")}),
+        pl.DataFrame(schema={"a": pl.List(pl.Int8)}),
+        pa.schema({"a": pa.decimal128(5, 2)}).empty_table(),
+        pa.schema({"a": pa.list_(pa.int8())}).empty_table(),
+    ],
+    ids=str,
+)
+def test_what_words_cannot_say_is_an_error(frame):
+    with pytest.raises(TypeError, match="cannot be described"):
+        describe_empty(frame)
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        ("pandas", "Int8"),
+        ("os", "Int8"),
+        ("polars", "DataFrame"),
+        ("polars", {"a": 1}),
+        ("pyarrow", "Table"),
+    ],
+)
+def test_made_up_descriptions_are_an_error(library, words):
+    with pytest.raises((ValueError, TypeError)):
+        empty_from({"library": library, "columns": [["a", words]]})

@@ -27,6 +27,10 @@ FORMAT = "skmtl.export"
 FORMAT_VERSION = 1
 
 
+#: Whose versions a file tells, for people who look into it.
+LIBRARIES = ("torch", "scikit-learn", "skorch", "numpy", "pandas")
+
+
 class FileError(ValueError):
     """A file is damaged, of a newer version, or none of ``skmtl.export``."""
 
@@ -43,18 +47,15 @@ def write_file(path: str | os.PathLike[str], document: Any, arrays: dict[str, np
     arrays : dict of str to ndarray
         By name.
     """
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    sums = {name: _checksum(array) for name, array in arrays.items()}
-    sums_text = json.dumps(sums, separators=(",", ":"))
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "skmtl_version": version("skmtl"),
-        "document": text,
-        "document_sha256": sha256(text.encode()).hexdigest(),
-        "arrays": sums_text,
-        "arrays_sha256": sha256(sums_text.encode()).hexdigest(),
+    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
+    parts = {
+        "written_by": {name: version(name) for name in ("skmtl", *LIBRARIES)},
+        "document": document,
+        "arrays": {name: _checksum(array) for name, array in arrays.items()},
     }
+    for part, content in parts.items():
+        text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+        metadata |= {part: text, f"{part}_sha256": sha256(text.encode()).hexdigest()}
     write_whole(Path(path), save_arrays(arrays, metadata))
 
 
@@ -111,6 +112,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]
             "was saved; files of pickle and joblib are read by these."
         ) from error
     _check_version(path, metadata)
+    _checked(path, metadata, "written_by")
     document = _checked(path, metadata, "document")
     sums = _checked(path, metadata, "arrays")
     for name in sorted({*sums, *arrays}):
@@ -128,9 +130,8 @@ def _check_version(path: Any, metadata: Any) -> None:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
     if number > FORMAT_VERSION:
         raise FileError(
-            f"{path} has format {number}, written by skmtl {metadata.get('skmtl_version')}. This "
-            f"is skmtl {version('skmtl')}, which reads formats up to {FORMAT_VERSION}. Install a "
-            "newer one."
+            f"{path} has format {number}, written by {metadata.get('written_by')}. This is skmtl "
+            f"{version('skmtl')}, which reads formats up to {FORMAT_VERSION}. Install a newer one."
         )
     if number < 1:
         raise FileError(f"{path} is damaged: its format is {text!r}. Copy the file again.")
@@ -140,7 +141,7 @@ def _checked(path: Any, metadata: dict[str, str], part: str) -> Any:
     text = metadata.get(part, "")
     if sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != metadata.get(f"{part}_sha256"):
         raise FileError(
-            f"{path} is damaged: its list {part!r} is not what was saved. Copy the file again."
+            f"{path} is damaged: its part {part!r} is not what was saved. Copy the file again."
         )
     try:
         return json.loads(text)

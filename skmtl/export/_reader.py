@@ -6,6 +6,7 @@ and get their attributes, as pickle does it, but pickle lets a file name any fun
 
 from __future__ import annotations
 
+import inspect
 import math
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skmtl._frames import empty_from
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._building import choose_device, rebuild_net
 from skmtl.export._file import FileError
@@ -156,6 +158,9 @@ class Reader:
         parts = (self.value(node[name]) for name in ("values", "index", "columns"))
         return pd.DataFrame(*parts)
 
+    def _columns(self, node: Any) -> Any:
+        return empty_from(node["of"])
+
     def _generator(self, node: Any) -> torch.Generator:
         generator = torch.Generator()
         generator.set_state(torch.from_numpy(self.arrays[node["state"]].copy()))
@@ -185,7 +190,7 @@ class Reader:
             raise FileError(f"The file holds a {cls.__name__} as a plain object.")
         made = cls.__new__(cls)
         self._made[node["id"]] = made
-        state = self._state(node)
+        state = _defaults(cls) | self._state(node)
         if isinstance(state.get("net_"), _Parts) and issubclass(cls, BaseMultiTaskNet):
             self._with_net(made, state)
         elif issubclass(cls, BaseEstimator):
@@ -208,6 +213,14 @@ class Reader:
         if type(state) is not dict or not all(type(name) is str for name in state):
             raise FileError("The file holds an object whose attributes have no names.")
         return state
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Parameters that came after the file: what the constructor would set."""
+    if not cls.__module__.startswith("skmtl.") or not issubclass(cls, BaseEstimator):
+        return {}
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 class _Parts(dict[str, Any]):
@@ -237,6 +250,7 @@ _KINDS: dict[str, Any] = {
     "tensor": Reader._tensor,
     "index": Reader._index,
     "frame": Reader._frame,
+    "columns": Reader._columns,
     "generator": Reader._generator,
     "random state": Reader._random,
     "net": Reader._net,

@@ -13,6 +13,7 @@ from skmtl.estimators._building import choose_device
 from skmtl.export._file import FileError, read_file, write_file
 from skmtl.export._reader import Reader
 from skmtl.export._writer import Writer
+from skmtl.training import TaskNet
 
 
 def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
@@ -111,6 +112,6 @@ def load(path: str | os.PathLike[str], *, device: str | None = None) -> Any:
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
         raise FileError(f"{path} does not describe an estimator: {type(e).__name__}: {e}") from e
     last = made.steps[-1][1] if isinstance(made, Pipeline) else made
-    if not isinstance(last, BaseMultiTaskNet) or not hasattr(last, "net_"):
+    if not isinstance(last, BaseMultiTaskNet) or not isinstance(last.__dict__.get("net_"), TaskNet):
         raise FileError(f"{path} holds no fitted estimator of skmtl.")
     return made

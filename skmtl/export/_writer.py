@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
+from skmtl._frames import describe_empty, is_frame
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._callbacks import OF_CALLBACKS
 from skmtl.export._known import find_class, find_solver, may_be_set, path_of
@@ -81,7 +82,7 @@ class Writer:
             return {"is": "same", "id": self._ids[id(value)]}
         number = self._ids[id(value)] = len(self._ids)
         self._alive.append(value)
-        write = next((write for kinds, write in _HELD if isinstance(value, kinds)), Writer._object)
+        write = next((write for kinds, write in _HELD if isinstance(value, kinds)), Writer._other)
         return {**write(self, value), "id": number}
 
     @contextmanager
@@ -205,6 +206,15 @@ class Writer:
             self._refuse(value, "a module with hooks")
         return {"is": "module", "class": self._name(value), "state": self.node(state)}
 
+    def _other(self, value: Any) -> dict[str, Any]:
+        return self._columns(value) if is_frame(value) else self._object(value)
+
+    def _columns(self, value: Any) -> dict[str, Any]:
+        try:
+            return {"is": "columns", "of": describe_empty(value)}
+        except TypeError as error:
+            return self._refuse(value, str(error))
+
     def _object(self, value: Any) -> dict[str, Any]:
         name, state = self._name(value), value.__getstate__()
         if isinstance(value, list | dict | str | int | float) or type(state) not in (
@@ -229,7 +239,7 @@ class Writer:
             self._refuse(value)
         return name
 
-    def _refuse(self, value: Any, what: str | None = None) -> Any:
+    def _refuse(self, value: Any, what: str | None = None) -> NoReturn:
         where = ".".join(self._path) or "the estimator"
         found = what or f"{type(value).__module__}.{type(value).__qualname__}: {value!r:.80}"
         raise TypeError(

@@ -1,0 +1,378 @@
+"""Files that are damaged, foreign, newer or made to do harm: each is told apart, none runs code."""
+
+import json
+import os
+import pickle
+import resource
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.export import FileError, load, save
+from skmtl.export._file import FORMAT_VERSION, read_file, write_file
+
+DATA = Path(__file__).parent / "data"
+RANDOM = np.random.default_rng(0)
+X = pd.DataFrame({"number": RANDOM.normal(size=40), "word": RANDOM.choice(["a", "b"], 40)})
+Y = pd.DataFrame({"price": X["number"] * 2, "sold": np.where(X["number"] > 0, "yes", "no")})
+
+
+@pytest.fixture(scope="module")
+def est():
+    params = {"hidden_layer_sizes": (4,), "max_epochs": 2, "n_members": 1, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(**params).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def content(est, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    save(est, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def parts(content, path):
+    """Document and arrays of a good file, to write back with another content."""
+    path.write_bytes(content)
+    return read_file(path)
+
+
+def damaged(content, random):
+    """Flip bits of some bytes, cut the end, or take out or double a piece."""
+    changed = bytearray(content)
+    match random.integers(4):
+        case 0 | 1:
+            for place in random.integers(len(content), size=random.integers(1, 4)):
+                changed[place] ^= 1 << random.integers(8)
+        case 2:
+            del changed[random.integers(len(content)) :]
+        case _:
+            start, length = random.integers(len(content)), random.integers(1, 200)
+            changed[start : start + length] = changed[start : start + length] * random.choice(
+                [0, 2]
+            )
+    return bytes(changed)
+
+
+def test_ten_thousand_damaged_files(content, path, est):
+    """Each either equals the original or is told to be damaged."""
+    random = np.random.default_rng(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told = 0
+    path.write_bytes(content)
+    original = read_file(path)
+    for _ in range(10_000):
+        path.write_bytes(damaged(content, random))
+        try:
+            document, arrays = read_file(path)
+        except FileError:
+            told += 1
+        else:  # such as a piece of no bytes taken out
+            assert document == original[0]
+            assert arrays.keys() == original[1].keys()
+            assert load(path).predict(X).equals(est.predict(X))
+    assert told > 9_900
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # KiB
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 100])
+def test_short_files(content, path, size):
+    path.write_bytes(content[:size])
+    with pytest.raises(FileError, match=r"not a whole file of skmtl\.export"):
+        load(path)
+
+
+@pytest.mark.parametrize("length", [2**62, 2**40, 2**63 + 5, 10**8])
+def test_a_header_that_says_it_is_huge(content, path, length):
+    path.write_bytes(length.to_bytes(8, "little") + content[8:])
+    with pytest.raises(FileError, match="not a whole file"):
+        load(path)
+
+
+class Harm:
+    """What pickle would run."""
+
+    def __reduce__(self):
+        return os.mkdir, (os.environ["HARM"],)
+
+
+def test_files_of_others(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARM", str(tmp_path / "harm"))
+    path.write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(FileError, match="files of pickle and joblib are read by these"):
+        load(path)
+    torch.save({"model": Harm()}, path)
+    with pytest.raises(FileError, match="not a whole file"):
+        load(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../harm", bytes(10**7))
+    with pytest.raises(FileError, match="not a whole file"):
+        load(path)
+    save_file({"weight": np.zeros(3)}, path)
+    with pytest.raises(FileError, match=r"was not written by skmtl.export.save"):
+        load(path)
+    assert not (tmp_path / "harm").exists()
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none")
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path)
+
+
+def test_a_newer_format_is_named(parts, path, monkeypatch):
+    monkeypatch.setattr("skmtl.export._file.FORMAT_VERSION", FORMAT_VERSION + 1)
+    write_file(path, *parts)
+    monkeypatch.undo()
+    message = rf"has format {FORMAT_VERSION + 1}, .* reads formats up to {FORMAT_VERSION}. Install"
+    with pytest.raises(FileError, match=message):
+        load(path)
+
+
+def walk(node):
+    """Give each object of a document."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    for item in node if isinstance(node, list) else []:
+        yield from walk(item)
+
+
+def find(document, test):
+    """Return the first object of a document for which a test holds."""
+    return next(node for node in walk(document) if test(node))
+
+
+def attributes(document):
+    return dict(map(tuple, document["state"]["items"]))
+
+
+def set_attribute(document, name, node):
+    for pair in document["state"]["items"]:
+        if pair[0] == name:
+            pair[1] = node
+            return
+    document["state"]["items"].append([name, node])
+
+
+def test_the_helpers_write_a_good_file(parts, path, est):
+    document, arrays = parts
+    set_attribute(document, "verbose", False)
+    write_file(path, document, arrays)
+    assert load(path).predict(X).equals(est.predict(X))
+
+
+FOREIGN = [
+    "os:system",
+    "builtins:eval",
+    "subprocess:Popen",
+    "sklearn.preprocessing._function_transformer:FunctionTransformer",
+    "torch.utils.data.dataloader:DataLoader",
+    "skmtl.export._file:Path",
+    "skmtl.training._net:NeuralNet",
+    "skmtl.benchmarks:anything",
+    "skmtl.tasks:Missing",
+    "torch.nn.modules.module:Parameter",
+    "torch.nn.modules.linear:torch.load",
+    "torch.nn.modules..os:system",
+    "",
+    None,
+    ["os", "system"],
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("kind", ["object", "module", "class"])
+def test_classes_that_are_not_known(name, kind, parts, path):
+    document, arrays = parts
+    node = {"is": kind, "id": 10_000, "class": name, "state": {"is": "dict", "items": []}}
+    node = {"is": "class", "name": name} if kind == "class" else node
+    set_attribute(document, "optimizer", node)
+    write_file(path, document, arrays)
+    with pytest.raises(FileError, match=r"names a class that is not among the known ones"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os:system", "builtins:eval", "skmtl.weighting._min_norm:np.load", "skmtl.export._save:load"],
+)
+def test_functions_that_are_not_known(name, parts, path):
+    document, arrays = parts
+    set_attribute(document, "optimizer", {"is": "solver", "name": name, "options": None})
+    write_file(path, document, arrays)
+    with pytest.raises(FileError, match=r"names a function that finds no weights"):
+        load(path)
+
+
+def params_of_skorch(document, value):
+    pairs = [["callbacks", value], ["module", {"is": "class", "name": "builtins:object"}]]
+    set_attribute(document, "net_params", {"is": "dict", "items": pairs})
+
+
+def lost_array(document):
+    find(document, lambda node: node["is"] == "tensor")["name"] = "none"
+
+
+def wrong_shape(document):
+    tensor = find(document, lambda node: node["is"] == "tensor" and "weight" in node["name"])
+    other = find(document, lambda node: node["is"] == "tensor" and "bias" in node["name"])
+    tensor["name"] = other["name"]
+
+
+def huge_cells(document):
+    find(document, lambda node: node["is"] == "objects")["shape"] = [2**40, 2**40]
+
+
+def negative_cells(document):
+    find(document, lambda node: node["is"] == "objects")["shape"] = [-1]
+
+
+def other_kind(document):
+    find(document, lambda node: node["is"] == "module")["is"] = "object"
+
+
+def no_kind(document):
+    del find(document, lambda node: node["is"] == "module")["is"]
+
+
+def unknown_kind(document):
+    find(document, lambda node: node["is"] == "module")["is"] = "exec"
+
+
+def same_of_none(document):
+    set_attribute(document, "verbose", {"is": "same", "id": 99_999})
+
+
+def endless(document):
+    node = {"is": "tuple", "items": []}
+    for _ in range(240):
+        node = {"is": "tuple", "items": [node]}
+    set_attribute(document, "verbose", node)
+
+
+def unhashable(document):
+    set_attribute(document, "verbose", {"is": "set", "items": [[1]]})
+
+
+def no_net(document):
+    document["state"]["items"] = [p for p in document["state"]["items"] if p[0] != "net_"]
+
+
+def number_for_net(document):
+    set_attribute(document, "net_", 3)
+
+
+def states_of_a_list(document):
+    document["state"] = [1, 2]
+
+
+def a_task(document):
+    """A whole file of something that is no estimator."""
+    task = attributes(document)["tasks_"]
+    document.clear()
+    document.update(task)
+
+
+WRONG = [
+    lost_array,
+    huge_cells,
+    negative_cells,
+    other_kind,
+    no_kind,
+    unknown_kind,
+    same_of_none,
+    endless,
+    unhashable,
+    no_net,
+    number_for_net,
+    states_of_a_list,
+    a_task,
+    lambda document: params_of_skorch(document, [1]),
+]
+
+
+@pytest.mark.parametrize("change", WRONG, ids=lambda change: change.__name__)
+def test_documents_that_describe_no_estimator(change, parts, path):
+    document, arrays = parts
+    change(document)
+    write_file(path, document, arrays)
+    with pytest.raises(FileError):
+        load(path).predict(X)
+
+
+def test_arrays_that_do_not_fit_are_an_error_of_torch(parts, path):
+    document, arrays = parts
+    wrong_shape(document)
+    write_file(path, document, arrays)
+    with pytest.raises((FileError, RuntimeError)):
+        load(path).predict(X)
+
+
+def test_documents_changed_at_random(parts, path):
+    """Checksums are right, and what is written is not: an error of ours, or an estimator."""
+    document, arrays = parts
+    text = json.dumps(document)
+    random = np.random.default_rng(0)
+    words = [None, True, -1, 0, 2**70, 1e308, "", "cuda", [], {}, {"is": "dict", "items": []}]
+    for _ in range(400):
+        changed = json.loads(text)
+        nodes = list(walk(changed))
+        node = nodes[random.integers(len(nodes))]
+        node[list(node)[random.integers(len(node))]] = words[random.integers(len(words))]
+        write_file(path, changed, arrays)
+        try:
+            load(path)
+        except FileError:
+            continue
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_files_of_every_version_are_read(version):
+    """Files that were written when the version was new, and what they predicted then.
+
+    ``tests/export/write_version.py`` wrote them; no file here is ever written again.
+    """
+    est = load(DATA / f"version_{version}.skmtl")
+    expected = json.loads((DATA / f"version_{version}.json").read_text())
+    table = pd.DataFrame(expected["X"])
+    prediction, proba = est.predict(table), est.predict_proba(table)
+    assert prediction["sold"].tolist() == expected["sold"]
+    np.testing.assert_allclose(prediction["price"], expected["price"], rtol=1e-5)
+    np.testing.assert_allclose(proba["sold"], expected["proba"], rtol=1e-5)
+    est.set_params(warm_start=True).fit(table, prediction)
+
+
+def test_arrays_of_every_type_come_back(path):
+    arrays = {
+        str(dtype): np.array([[0, 1]], dtype=dtype)
+        for dtype in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+    }
+    write_file(path, {"a": [1, None]}, arrays | {"none": np.zeros((0, 3)), "scalar": np.array(2.0)})
+    document, again = read_file(path)
+    assert document == {"a": [1, None]}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array)
+        assert again[name].dtype == array.dtype
+    assert again["none"].shape == (0, 3)
+    assert again["scalar"].shape == ()
+
+
+def test_a_regressor_of_an_older_package_is_read_as_it_was_saved(tmp_path):
+    """Parameters that a file does not have are those of the constructor."""
+    path = tmp_path / "model"
+    x = RANDOM.normal(size=(30, 2))
+    save(MultiTaskNetRegressor(max_epochs=1, hidden_layer_sizes=(3,)).fit(x, x), path)
+    document, arrays = read_file(path)
+    document["state"]["items"] = [p for p in document["state"]["items"] if p[0] != "verbose"]
+    write_file(path, document, arrays)
+    assert load(path).get_params()["verbose"] == MultiTaskNetRegressor().verbose
