@@ -148,8 +148,11 @@ PUBLIC = {
     ],
 }
 
-#: Names that a package offers from a lower one, where sharing schemes need them too.
-REEXPORTED = {("skmtl.inspection", "group_tasks"): "skmtl.tasks"}
+#: Names that a package offers from a lower one, which others need too.
+REEXPORTED = {
+    ("skmtl.inspection", "group_tasks"): "skmtl.tasks",
+    ("skmtl.export", "FileError"): "skmtl._documents",
+}
 
 
 def public_names(package):

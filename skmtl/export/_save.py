@@ -8,11 +8,10 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmtl._documents import FileError, read_file, write_file
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._building import choose_device
-from skmtl.export._file import FileError, read_file, write_file
-from skmtl.export._reader import Reader
-from skmtl.export._writer import Writer
+from skmtl.export._estimators import EstimatorReader, EstimatorWriter
 from skmtl.training import TaskNet
 
 
@@ -66,7 +65,7 @@ def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: boo
             f"{type(last).__name__}. Use pickle, joblib or skops for others."
         )
     check_is_fitted(last, "net_")
-    writer = Writer(with_optimizer=include_optimizer)
+    writer = EstimatorWriter(with_optimizer=include_optimizer)
     write_file(path, writer.node(estimator), writer.arrays)
 
 
@@ -105,7 +104,7 @@ def load(path: str | os.PathLike[str], *, device: str | None = None) -> Any:
         choose_device(device)
     document, arrays = read_file(path)
     try:
-        made = Reader(arrays, device).value(document)
+        made = EstimatorReader(arrays, device).value(document)
     except FileError:
         raise
     # Whatever a made-up document sets off on the way: it is the file that is wrong.

@@ -14,8 +14,8 @@ import torch
 from safetensors.numpy import save_file
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl._documents._file import FORMAT_VERSION, read_file, write_file
 from skmtl.export import FileError, load, save
-from skmtl.export._file import FORMAT_VERSION, read_file, write_file
 
 DATA = Path(__file__).parent / "data"
 RANDOM = np.random.default_rng(0)
@@ -130,7 +130,7 @@ def test_files_of_others(path, tmp_path, monkeypatch):
 
 
 def test_a_newer_format_is_named(parts, path, monkeypatch):
-    monkeypatch.setattr("skmtl.export._file.FORMAT_VERSION", FORMAT_VERSION + 1)
+    monkeypatch.setattr("skmtl._documents._file.FORMAT_VERSION", FORMAT_VERSION + 1)
     write_file(path, *parts)
     monkeypatch.undo()
     message = rf"has format {FORMAT_VERSION + 1}, .* reads formats up to {FORMAT_VERSION}. Install"
@@ -177,7 +177,7 @@ FOREIGN = [
     "subprocess:Popen",
     "sklearn.preprocessing._function_transformer:FunctionTransformer",
     "torch.utils.data.dataloader:DataLoader",
-    "skmtl.export._file:Path",
+    "skmtl._documents._file:Path",
     "skmtl.training._net:NeuralNet",
     "skmtl.benchmarks:anything",
     "skmtl.tasks:Missing",

@@ -358,7 +358,7 @@ def test_an_older_file_stays_until_the_new_one_is_complete(table, tmp_path, monk
     path = tmp_path / "model"
     est = small().fit(X, Y)
     save(est, path)
-    monkeypatch.setattr("skmtl.export._file.os.fsync", lambda _: 1 / 0)
+    monkeypatch.setattr("skmtl._documents._file.os.fsync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save(small(random_state=1).fit(X, Y), path)
     same(load(path).predict(X), est.predict(X))

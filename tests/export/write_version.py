@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from skmtl import MultiTaskNetClassifierRegressor
+from skmtl._documents._file import FORMAT_VERSION
 from skmtl.export import save
-from skmtl.export._file import FORMAT_VERSION
 
 DATA = Path(__file__).parent / "data"
 

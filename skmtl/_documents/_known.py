@@ -80,22 +80,6 @@ def path_of(cls: Any) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def may_be_set(net_param: Any) -> bool:
-    """Tell whether a file may hold a parameter of skorch: others could have it make anything.
-
-    Parameters
-    ----------
-    net_param : str
-        Key of ``net_params``.
-
-    Returns
-    -------
-    bool
-        Whether it is an option of the optimiser.
-    """
-    return isinstance(net_param, str) and net_param.startswith("optimizer__")
-
-
 _LISTED: dict[str, type] = {path_of(cls): cls for cls in (*_SKLEARN, *_TYPES)}
 
 

@@ -17,11 +17,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skmtl._documents._file import FileError
+from skmtl._documents._known import find_class, find_solver
 from skmtl._frames import empty_from
-from skmtl.estimators._base import BaseMultiTaskNet
-from skmtl.estimators._building import choose_device, rebuild_net
-from skmtl.export._file import FileError
-from skmtl.export._known import find_class, find_solver, may_be_set
 from skmtl.training import TaskNet
 
 
@@ -32,13 +30,10 @@ class Reader:
     ----------
     arrays : dict of str to ndarray
         What stands beside the document.
-    device : str or None
-        Where the nets shall be; None: where their estimators' parameters say.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], device: str | None = None) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
-        self.device = device
         self._made: dict[int, Any] = {}
 
     def value(self, node: Any) -> Any:
@@ -117,7 +112,8 @@ class Reader:
         return np.dtype(name)
 
     def _device(self, node: Any) -> torch.device:
-        return choose_device("auto" if node["name"] == "cuda" else "cpu")
+        is_there = node["name"] == "cuda" and torch.cuda.is_available()
+        return torch.device("cuda" if is_there else "cpu")
 
     def _strings_dtype(self, node: Any) -> Any:
         missing = np.nan if node["is_nan"] else pd.NA
@@ -172,7 +168,7 @@ class Reader:
         return random
 
     def _net(self, node: Any) -> Any:
-        return _Parts(self.value(node["parts"]))
+        return NetParts(self.value(node["parts"]))
 
     def _module(self, node: Any) -> nn.Module:
         cls = self._class(node)
@@ -190,23 +186,23 @@ class Reader:
             raise FileError(f"The file holds a {cls.__name__} as a plain object.")
         made = cls.__new__(cls)
         self._made[node["id"]] = made
-        state = _defaults(cls) | self._state(node)
-        if isinstance(state.get("net_"), _Parts) and issubclass(cls, BaseMultiTaskNet):
-            self._with_net(made, state)
-        elif issubclass(cls, BaseEstimator):
+        self.restore(made, _defaults(cls) | self._state(node))
+        return made
+
+    def restore(self, made: Any, state: dict[str, Any]) -> None:
+        """Give an object its attributes.
+
+        Parameters
+        ----------
+        made : object
+            Without any.
+        state : dict
+            Attributes by name.
+        """
+        if isinstance(made, BaseEstimator):
             BaseEstimator.__setstate__(made, state)  # warns of other versions of scikit-learn
         else:
             made.__dict__.update(state)
-        return made
-
-    def _with_net(self, estimator: Any, state: dict[str, Any]) -> None:
-        parts = state.pop("net_")
-        estimator.__dict__.update(state)
-        if not all(may_be_set(name) for name in estimator.net_params or {}):
-            raise FileError("The file sets parameters of skorch that `save` never writes.")
-        if self.device is not None:
-            estimator.device = self.device
-        estimator.net_ = rebuild_net(estimator, parts)
 
     def _state(self, node: Any) -> dict[str, Any]:
         state = self.value(node["state"])
@@ -223,7 +219,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
-class _Parts(dict[str, Any]):
+class NetParts(dict[str, Any]):
     """What a net consists of, for the estimator that it belongs to."""
 
 

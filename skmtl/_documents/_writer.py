@@ -20,10 +20,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from skmtl._documents._known import find_class, find_solver, path_of
 from skmtl._frames import describe_empty, is_frame
-from skmtl.estimators._base import BaseMultiTaskNet
-from skmtl.estimators._callbacks import OF_CALLBACKS
-from skmtl.export._known import find_class, find_solver, may_be_set, path_of
 from skmtl.training import TaskNet
 
 #: What every module of torch has, and a file does not: dictionaries of functions that listen.
@@ -125,22 +123,22 @@ class Writer:
 
     def _scalar(self, value: np.generic) -> dict[str, Any]:
         if value.dtype.kind not in "biufU" or isinstance(value.item(), np.generic):
-            self._refuse(value)
+            self.refuse(value)
         return {"is": "scalar", "dtype": value.dtype.str, "value": self.node(value.item())}
 
     def _partial(self, value: partial[Any]) -> dict[str, Any]:
         if value.args or find_solver(path_of(value.func)) is not value.func:
-            self._refuse(value)
+            self.refuse(value)
         return {"is": "solver", "name": path_of(value.func), "options": self.node(value.keywords)}
 
     def _function(self, value: FunctionType) -> dict[str, Any]:
         if find_solver(path_of(value)) is not value:
-            self._refuse(value)
+            self.refuse(value)
         return {"is": "solver", "name": path_of(value), "options": None}
 
     def _class(self, value: type) -> dict[str, Any]:
         if find_class(path_of(value)) is not value:
-            self._refuse(value)
+            self.refuse(value)
         return {"is": "class", "name": path_of(value)}
 
     def _dtype(self, value: np.dtype) -> dict[str, Any]:
@@ -170,7 +168,7 @@ class Writer:
         if value.dtype.kind in "biuf":
             return {"is": "array", "name": self._store(value)}
         if value.dtype.kind not in "OU":
-            self._refuse(value, f"an array of {value.dtype}")
+            self.refuse(value, what=f"an array of {value.dtype}")
         kind = {"O": "objects", "U": "strings"}[value.dtype.kind]
         cells = self._listed(value.ravel().tolist())
         return {"is": kind, "shape": list(value.shape), "items": cells}
@@ -186,7 +184,7 @@ class Writer:
 
     def _frame(self, value: pd.DataFrame) -> dict[str, Any]:
         if not all(dtype.kind == "f" for dtype in value.dtypes):
-            self._refuse(value)
+            self.refuse(value)
         axes = {"index": self.node(value.index), "columns": self.node(value.columns)}
         return {"is": "frame", **axes, "values": self.node(value.to_numpy())}
 
@@ -203,7 +201,7 @@ class Writer:
     def _module(self, value: nn.Module) -> dict[str, Any]:
         state = dict(value.__getstate__())
         if any(state.pop(name, None) for name in HOOKS):
-            self._refuse(value, "a module with hooks")
+            self.refuse(value, what="a module with hooks")
         return {"is": "module", "class": self._name(value), "state": self.node(state)}
 
     def _other(self, value: Any) -> dict[str, Any]:
@@ -213,7 +211,7 @@ class Writer:
         try:
             return {"is": "columns", "of": describe_empty(value)}
         except TypeError as error:
-            return self._refuse(value, str(error))
+            return self.refuse(value, what=str(error))
 
     def _object(self, value: Any) -> dict[str, Any]:
         name, state = self._name(value), value.__getstate__()
@@ -221,26 +219,50 @@ class Writer:
             dict,
             type(None),
         ):
-            self._refuse(value)  # what it holds beside its attributes would be lost
-        if isinstance(value, BaseMultiTaskNet):
-            self._check_net_params(value)
-            state = {k: v for k, v in state.items() if not k.startswith(OF_CALLBACKS)}
-        return {"is": "object", "class": name, "state": self.node(state or {})}
+            self.refuse(value)  # what it holds beside its attributes would be lost
+        return {"is": "object", "class": name, "state": self.node(self.kept(value, state or {}))}
 
-    def _check_net_params(self, value: Any) -> None:
-        for name in value.net_params or {}:
-            if not may_be_set(name):
-                with self._within("net_params"), self._within(name):
-                    self._refuse(value.net_params[name])
+    def kept(self, value: Any, state: dict[str, Any]) -> dict[str, Any]:
+        """Return what to write of an object's attributes: all of them.
+
+        Parameters
+        ----------
+        value : object
+            The object.
+        state : dict
+            Its attributes.
+
+        Returns
+        -------
+        dict
+            Attributes by name.
+        """
+        return state
 
     def _name(self, value: Any) -> str:
         name = path_of(type(value))
         if find_class(name) is not type(value):
-            self._refuse(value)
+            self.refuse(value)
         return name
 
-    def _refuse(self, value: Any, what: str | None = None) -> NoReturn:
-        where = ".".join(self._path) or "the estimator"
+    def refuse(self, value: Any, *steps: str, what: str | None = None) -> NoReturn:
+        """Raise an error for what a file cannot hold.
+
+        Parameters
+        ----------
+        value : object
+            What was found.
+        *steps : str
+            Where, seen from the object that is being written.
+        what : str, default=None
+            What to call it.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        where = ".".join([*self._path, *steps]) or "the estimator"
         found = what or f"{type(value).__module__}.{type(value).__qualname__}: {value!r:.80}"
         raise TypeError(
             f"`{where}` cannot be saved: a file holds arrays, numbers, words and objects of "
