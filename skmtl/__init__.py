@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from skmtl.estimators import Checkpoint as Checkpoint
 from skmtl.estimators import MultiTaskNetClassifier as MultiTaskNetClassifier
 from skmtl.estimators import MultiTaskNetClassifierRegressor as MultiTaskNetClassifierRegressor
 from skmtl.estimators import MultiTaskNetRegressor as MultiTaskNetRegressor

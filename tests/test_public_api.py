@@ -18,6 +18,7 @@ from skmtl._strategy import Strategy
 #: package's ``__init__`` alone, and the contract tests find them.
 PUBLIC = {
     "skmtl": [
+        "Checkpoint",
         "MultiTaskNetClassifier",
         "MultiTaskNetClassifierRegressor",
         "MultiTaskNetRegressor",
@@ -27,6 +28,7 @@ PUBLIC = {
     ],
     "skmtl.datasets": ["load_automobile"],
     "skmtl.estimators": [
+        "Checkpoint",
         "MultiTaskNetClassifier",
         "MultiTaskNetClassifierRegressor",
         "MultiTaskNetRegressor",

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._callbacks import CallbackSupportMixin, with_callbacks
 from skmtl.estimators._candidates import fit_candidates, fit_one, has_candidates, plan
+from skmtl.estimators._checkpoint import run_of
 from skmtl.estimators._conformal import ConformalMixin
 from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._preparing import Given, Memo, prepare
@@ -77,6 +78,7 @@ class BaseMultiTaskNet(
         verbose: int = 0,
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
+        checkpoint: Any = None,
     ) -> None:
         self.tasks = tasks
         self.preset = preset
@@ -113,6 +115,7 @@ class BaseMultiTaskNet(
         self.verbose = verbose
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(
@@ -213,6 +216,7 @@ class BaseMultiTaskNet(
             fitted = yield from fit(
                 self, train=rows, valid=valid, seeds=seeds, memo=memo, continues=given.continues,
                 stops=stops, max_epochs=max_epochs, data=(given.X, given.y),
+                checkpoint=run_of(self, given),
             )  # fmt: skip
         if fitted.error is not None:
             raise DivergedError(

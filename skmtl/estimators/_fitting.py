@@ -65,6 +65,7 @@ def fit_net(
     stops: bool,
     max_epochs: int,
     data: tuple[Any, Any],
+    checkpoint: Any,
 ) -> Generator[Training, None, Fitted]:
     """Build a net, or take a copy of the fitted one, and judge it once it is trained.
 
@@ -86,6 +87,8 @@ def fit_net(
         The largest number of epochs.
     data : tuple
         X and y as the user gave them, for scikit-learn's callbacks.
+    checkpoint : Run or None
+        The file of the fit.
 
     Yields
     ------
@@ -111,8 +114,11 @@ def fit_net(
         valid_data = valid_data and _normalized(estimator, valid_data)
         if train.folds is not None:
             train_data, valid_data = _bagged(train_data, train.folds)
-    training = Training(estimator, net, train_data, valid_data, stops, max_epochs, data, like)
+    training = Training(
+        estimator, net, train_data, valid_data, stops, max_epochs, data, like, checkpoint
+    )
     yield training
+    net = training.net  # a checkpoint may have had another
     held_out = None
     if valid_data is not None:
         with torch_threads(estimator.n_threads):

@@ -143,6 +143,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         Callbacks of skorch, and of scikit-learn 1.9 or newer.
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet``, such as ``{"optimizer__eps": 1e-6}``.
+    checkpoint : str, os.PathLike, Checkpoint or None, default=None
+        File, or folder for many fits, from which a fit that was killed goes on as if it had not
+        been; see :class:`skmtl.Checkpoint`.
 
     Attributes
     ----------

@@ -150,7 +150,7 @@ def built_from(estimator: Any) -> dict[str, tuple[str, str]]:
         digest of each array.
     """
     values = {name: getattr(estimator, name) for name in _BUILT_FROM}
-    return {name: (_repr(value), contents(value)) for name, value in values.items()}
+    return {name: (text_of(value), contents(value)) for name, value in values.items()}
 
 
 def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
@@ -179,8 +179,8 @@ def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
             )
 
 
-def _repr(value: Any) -> str:
-    # Without addresses, which differ after unpickling.
+def text_of(value: Any) -> str:
+    """Return the repr without addresses, which differ after unpickling."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
@@ -188,7 +188,7 @@ def contents(value: Any) -> str:
     """Return a text that tells any two values apart: reprs cut arrays, frames and lists."""
     # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
     if value is None or isinstance(value, str | Real | type | torch.dtype | torch.device):
-        return _repr(value)
+        return text_of(value)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     parts: list[Any]
@@ -213,7 +213,7 @@ def contents(value: Any) -> str:
     elif is_series(value):
         parts = [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
     else:
-        return _repr(value)
+        return text_of(value)
     return f"{type(value).__qualname__}({', '.join(map(contents, parts))})"
 
 

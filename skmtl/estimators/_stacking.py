@@ -186,6 +186,7 @@ def why_single(training: Training) -> str | None:
     names = net.module_.state_dict()
     checks = {
         "the fit goes on with a fitted net": training.like is None,
+        "checkpoint": training.checkpoint is not None,
         "callbacks": bool(net.callbacks_) or bool(split_callbacks(estimator.callbacks)[1]),
         "net_params": bool(estimator.net_params),
         f"optimizer={estimator.optimizer!r}": type(net.optimizer_) is not FusedAdamW,

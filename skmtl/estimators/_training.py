@@ -48,6 +48,10 @@ class Training:
         X and y as the user gave them, for scikit-learn's callbacks.
     like : callable
         Builds a net of this kind for so many members, with fresh weights.
+    checkpoint : Run or None, default=None
+        The file of the fit.
+    n_done : int, default=0
+        Epochs that the net was trained before, in the same fit.
     error : DivergedError or None, default=None
         If training diverged and the net has the best weights before.
     """
@@ -60,6 +64,8 @@ class Training:
     max_epochs: int
     data: tuple[Any, Any]
     like: Callable[[int], TaskNet] | None
+    checkpoint: Any = None
+    n_done: int = 0
     error: DivergedError | None = None
 
 
@@ -78,9 +84,12 @@ def train(training: Training) -> None:
     ValueError
         If no task can be judged by the validation rows.
     """
-    estimator, net = training.estimator, training.net
+    estimator, checkpoint = training.estimator, training.checkpoint
+    if checkpoint is not None and checkpoint.resume(training):
+        return
+    net = training.net
     _, theirs = split_callbacks(estimator.callbacks)
-    n_epochs = training.max_epochs
+    n_epochs = 0 if training.n_done and net.stops_ else training.max_epochs - training.n_done
     with (
         torch_threads(estimator.n_threads),
         epoch_callbacks(estimator, theirs, n_epochs, *training.data) as after_epoch,
@@ -88,12 +97,16 @@ def train(training: Training) -> None:
         hooks = [] if after_epoch is None else [("sklearn", EpochHook(after_epoch))]
         if estimator.verbose:
             hooks.append(("progress", ProgressLine(n_epochs)))
+        if checkpoint is not None:
+            hooks.append(("checkpoint", EpochHook(checkpoint.after_epoch(training))))
         with set_up(training, hooks):
             try:
                 net.partial_fit((training.train, training.valid), epochs=n_epochs)
                 check_weights(net)
             except DivergedError as error:
                 settle(training, error)
+    if checkpoint is not None:
+        checkpoint.finish(training)
 
 
 def settle(training: Training, error: DivergedError) -> None:
@@ -140,6 +153,8 @@ def set_up(training: Training, hooks: list[tuple[str, Any]]) -> Iterator[None]:
         ours.append(("valid_score", score))
         if _stops(training, score):
             stopping = EarlyStopping(estimator.n_iter_no_change, estimator.tol, score)
+            if training.n_done:
+                stopping.go_on_from(net.stopping_, net)
             ours.append(("early_stopping", stopping))
     users = list(net.callbacks_)
     chosen = 0.0 if stopping is None else EMA_DECAY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -56,6 +57,28 @@ class WeightAverage:
         self._n_steps += 1
         for average, parameter in zip(self._others, self._parameters, strict=True):
             average.lerp_(parameter, 1 - decay)
+
+    def state(self) -> dict[str, Any]:
+        """Return what to go on from, between epochs, when the module holds the averages.
+
+        Returns
+        -------
+        dict
+            Number of steps, and the raw weights.
+        """
+        return {"n_steps": self._n_steps, "raw": self._others}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from where another one was.
+
+        Parameters
+        ----------
+        state : dict
+            From :meth:`state`; the module holds the averages of then.
+        """
+        self._n_steps = state["n_steps"]
+        raw = zip(state["raw"], self._parameters, strict=True)
+        self._others = [tensor.to(p.device) for tensor, p in raw]
 
     def keep(self, parameters: Sequence[nn.Parameter], rows: Sequence[torch.Tensor]) -> None:
         """Go on with parameters that hold a part of the entries.

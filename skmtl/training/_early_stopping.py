@@ -78,16 +78,35 @@ class EarlyStopping(Callback):
         self.patience = patience
         self.tol = tol
         self.score = score
+        self._goes_on = False
+        self._kept: dict[str, Tensor] | None = None
+
+    def go_on_from(self, before: EarlyStopping, net: Any) -> None:
+        """Take over what another one knew when its fit was interrupted.
+
+        Parameters
+        ----------
+        before : EarlyStopping
+            Of the same fit.
+        net : TaskNet
+            The net.
+        """
+        kept = before._kept
+        self.__dict__.update({**vars(before), "score": self.score, "_goes_on": True})
+        self._kept = kept and {name: tensor.to(net.device) for name, tensor in kept.items()}
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Forget earlier fits."""
+        """Forget earlier fits, but for one that goes on."""
+        if self._goes_on:
+            self._goes_on = False
+            return
         owners = net.module_.owners()
         self._is_separate = owners is not None and net.criterion_.weighting.is_constant
         n = len(self.score.weights) if self._is_separate else 1
         # For each tensor the axis along which, and to whom, its entries belong.
         named = zip(self._state(net), owners, strict=True) if self._is_separate else ()
         self._owners: dict[str, Any] = dict(named)
-        self._kept: dict[str, Tensor] | None = None
+        self._kept = None
         self.best_epochs_ = np.zeros(n, dtype=np.intp)  # 0: not judged so far
         self._best, self._level = np.full(n, -np.inf), np.full(n, -np.inf)
         self._waited, self._is_done = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=bool)

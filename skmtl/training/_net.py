@@ -91,6 +91,8 @@ class TaskNet(NeuralNet):
         self.module, self.criterion = Network, Objective
         self._epoch = EpochSums()
         self._average: WeightAverage | None = None
+        self._average_before: dict[str, Any] | None = None  # of a fit that was interrupted
+        self.stops_ = False  # set by callbacks that end the fit
         self._lowest: dict[str, float] = {}  # loss of the best epoch so far, by prefix
         return self
 
@@ -123,6 +125,9 @@ class TaskNet(NeuralNet):
         self.stops_ = False
         self.notify("on_train_begin", X=X, y=y)  # which may load weights
         self._average = WeightAverage(self.module_, self.ema_decay) if self.ema_decay else None
+        if self._average is not None and self._average_before is not None:
+            self._average.load(self._average_before)
+        self._average_before = None
         try:
             with suppress(StopTraining):
                 self.fit_loop(X, y, **fit_params)
@@ -259,6 +264,8 @@ class TaskNet(NeuralNet):
             "history": list(self.history),
             "lowest": self._lowest,
             "stopping": getattr(self, "stopping_", None),
+            "average": self._average and self._average.state(),
+            "stops": self.stops_,
             "optimizer": self.optimizer_.state_dict() if with_optimizer else None,
         }
 
@@ -277,7 +284,8 @@ class TaskNet(NeuralNet):
         """
         self.history_ = History(parts["history"])
         self.ema_decay, self.stopping_ = parts["ema_decay"], parts["stopping"]
-        self._lowest = parts["lowest"]
+        self._lowest, self.stops_ = parts["lowest"], parts["stops"]
+        self._average_before = parts["average"]
         if parts["optimizer"] is not None:
             self.optimizer_.load_state_dict(parts["optimizer"])
         return self
