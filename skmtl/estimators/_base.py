@@ -17,6 +17,7 @@ from skmtl.estimators._conformal import ConformalMixin
 from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._preparing import Given, Memo, prepare
 from skmtl.estimators._setting import ParametersMixin
+from skmtl.estimators._task_warnings import warn_of_tasks
 from skmtl.estimators._training import Training, all_or_nothing, train
 from skmtl.tasks import TargetEncoder, TargetScaler, Task
 from skmtl.training import DivergedError
@@ -222,6 +223,7 @@ class BaseMultiTaskNet(
             raise DivergedError(
                 f"{fitted.error} The estimator holds the best weights, of epoch {self.best_epoch_}."
             ) from fitted.error
+        warn_of_tasks([part.net_ for part in getattr(self, "candidates_", {"": self}).values()])
 
     @property
     def preprocess_(self) -> Any:

@@ -13,7 +13,11 @@ from skmtl.tasks._loss import check_loss
 
 
 class TaskWarning(UserWarning):
-    """A task cannot be learned or judged as it stands: no label, or one class only."""
+    """A task cannot be learned or judged as it stands.
+
+    It has no label, or one class only; no label among the rows that were held out; or it was in no
+    epoch better than its best constant on them.
+    """
 
 
 @dataclass(frozen=True)

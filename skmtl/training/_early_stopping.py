@@ -33,6 +33,8 @@ class ValidationScore(Callback):
 
     Attributes
     ----------
+    lacks_labels : ndarray of shape (n_tasks,), bool
+        Tasks that could be judged if any of the validation rows had a label of theirs.
     skills_ : ndarray of shape (n_tasks,)
         The terms of the mean in the last epoch; NaN for a task that is not judged.
     """
@@ -40,8 +42,10 @@ class ValidationScore(Callback):
     def __init__(self, train: TaskData, valid: TaskData, weights: np.ndarray) -> None:
         null = null_losses(train).cpu().numpy()
         scale = train.scale.cpu().numpy()
-        judged = has_labels(valid).cpu().numpy() & np.isfinite(null) & (null > LEAST_NULL * scale)
-        self.weights = np.where(judged, weights, 0.0)
+        varies = np.isfinite(null) & (null > LEAST_NULL * scale)
+        labelled = has_labels(valid).cpu().numpy()
+        self.weights = np.where(labelled & varies, weights, 0.0)
+        self.lacks_labels = varies & ~labelled & (weights > 0)
         self.null = np.where(self.weights > 0, null, 1.0)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:

@@ -201,6 +201,7 @@ def test_early_stopping_uses_a_part_of_the_training_rows(table, make):
     assert "valid_score" not in make(n_members=1).fit(X[:80], Y[:80]).history_
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # of rows a million away
 def test_preprocessing_and_scales_see_training_rows_only(table, make):
     X, Y = table
     X_val = X[:30] + 1e6
@@ -420,6 +421,7 @@ def test_no_warnings_on_an_ordinary_fit(table, make):
         make().fit(X, Y).predict(X)
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # it is noise
 def test_fold_scores_do_not_see_the_test_rows(make):
     """Labels that are noise: held-out skill is not above a constant's."""
     rng = np.random.default_rng(0)

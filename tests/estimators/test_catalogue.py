@@ -53,6 +53,7 @@ def mean_error(model, known, judged):
     return scored.mean() if len(scored) else np.nan
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # of tasks, not of sets
 @pytest.mark.parametrize("name", NAMES)
 def test_the_default_learns_where_a_forest_does(shared_data, name):
     known, judged = two_halves(Table.load(shared_data, catalog(shared_data)[name]))

@@ -301,6 +301,7 @@ def test_a_task_without_labels_is_predicted_as_missing(table):
     assert np.isnan(quantiles_of(est.predict_outputs(X))["delay"]).all()
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # the other is noise
 def test_a_count_that_is_always_zero_is_predicted_as_nearly_zero():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(150, 3))

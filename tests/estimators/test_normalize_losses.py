@@ -108,6 +108,7 @@ def test_the_sum_of_losses_is_recorded_where_weights_change(table):
     np.testing.assert_allclose(history["train_loss"], weighted, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # judged by noise
 def test_early_stopping_takes_back_what_the_weighting_has_learned(table):
     X, Y = table
     params = {"loss_weights": "uncertainty", "lr": 0.05, "max_epochs": 60}

@@ -112,6 +112,7 @@ SETS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # some learn nothing
 @pytest.mark.parametrize("name", SETS)
 def test_every_fit_is_the_one_that_it_is_alone(table, name):
     X, Y = table

@@ -87,6 +87,7 @@ def test_a_grid_is_a_stack_for_each_shape_and_scores_as_scikit_learn_does(table)
 SCHEMES = ["hard", "independent", "mmoe", "cross_stitch", "grouped", "low_rank"]
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # some learn nothing
 @settings(
     max_examples=12,
     deadline=None,
