@@ -131,6 +131,7 @@ PUBLIC = {
         "check_weights",
         "check_wrt",
         "choose_wrt",
+        "deterministic_algorithms",
         "held_out_outputs",
         "null_losses",
         "parameter_gradients",

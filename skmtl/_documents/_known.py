@@ -9,9 +9,17 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import NMF, PCA, FactorAnalysis, IncrementalPCA, TruncatedSVD
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+)
 from sklearn.feature_selection import VarianceThreshold
-from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     Binarizer,
@@ -25,7 +33,6 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
-    SplineTransformer,
     StandardScaler,
     TargetEncoder,
 )
@@ -34,12 +41,21 @@ from sklearn.preprocessing import (
 _SKLEARN = (
     Binarizer,
     ColumnTransformer,
+    CountVectorizer,
+    DictVectorizer,
+    FactorAnalysis,
+    FeatureHasher,
     FeatureUnion,
+    HashingVectorizer,
+    IncrementalPCA,
     KBinsDiscretizer,
+    KNNImputer,
     MaxAbsScaler,
     MinMaxScaler,
     MissingIndicator,
+    NMF,
     Normalizer,
+    Nystroem,
     OneHotEncoder,
     OrdinalEncoder,
     PCA,
@@ -47,11 +63,13 @@ _SKLEARN = (
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
+    RBFSampler,
     RobustScaler,
     SimpleImputer,
-    SplineTransformer,
     StandardScaler,
     TargetEncoder,
+    TfidfTransformer,
+    TfidfVectorizer,
     TruncatedSVD,
     VarianceThreshold,
 )

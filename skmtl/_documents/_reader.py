@@ -81,7 +81,7 @@ class Reader:
         return {self.value(key): self.value(item) for key, item in node["items"]}
 
     def _array(self, node: Any) -> np.ndarray:
-        return self.arrays[node["name"]].copy()
+        return self.arrays[node["name"]].copy(order="F" if node.get("order") == "F" else "C")
 
     def _tensor(self, node: Any) -> torch.Tensor:
         tensor = torch.from_numpy(self.arrays[node["name"]].copy())

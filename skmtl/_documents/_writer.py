@@ -166,7 +166,10 @@ class Writer:
 
     def _array(self, value: np.ndarray) -> dict[str, Any]:
         if value.dtype.kind in "biuf":
-            return {"is": "array", "name": self._store(value)}
+            node = {"is": "array", "name": self._store(value)}
+            # By columns: sums of products depend on the order, in the last bits.
+            by_columns = value.flags.f_contiguous and not value.flags.c_contiguous
+            return {**node, "order": "F"} if by_columns else node
         if value.dtype.kind not in "OU":
             self.refuse(value, what=f"an array of {value.dtype}")
         kind = {"O": "objects", "U": "strings"}[value.dtype.kind]

@@ -74,6 +74,7 @@ class BaseMultiTaskNet(
         device: Any = "auto",
         dtype: str = "float32",
         n_threads: int | None = 1,
+        deterministic: bool = False,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -111,6 +112,7 @@ class BaseMultiTaskNet(
         self.device = device
         self.dtype = dtype
         self.n_threads = n_threads
+        self.deterministic = deterministic
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

@@ -131,6 +131,10 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     n_threads : int or None, default=1
         torch's threads on the CPU during fits and predictions; more than the idle cores
         makes small networks many times slower.  None: leave torch's setting alone.
+    deterministic : bool, default=False
+        Whether `fit` asks torch for deterministic algorithms
+        (``torch.use_deterministic_algorithms``), which are slower on CUDA.  A CPU gives the same
+        bits without.
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted network: same tasks, classes, preprocessing and
         target scales.

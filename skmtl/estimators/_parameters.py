@@ -58,6 +58,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v is None or (_whole(v) and v >= 1),
     ),
     "normalize_losses": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
+    "deterministic": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "warm_start": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": ("a bool or a whole number", lambda v: isinstance(v, bool | np.bool_ | Integral)),
     "net_params": (

@@ -30,6 +30,7 @@ _LATER = frozenset(
         *("head_layer_sizes", "penalty", "optimizer", "lr", "weight_decay", "ema_decay"),
         *("batch_size", "max_epochs", "n_iter_no_change", "tol", "calibration", "verbose"),
         *("n_threads", "callbacks", "net_params", "checkpoint", "random_state"),
+        "deterministic",
     )
 )
 

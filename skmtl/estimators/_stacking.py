@@ -20,6 +20,7 @@ from skmtl.training import (
     FusedAdamW,
     StackedFit,
     check_weights,
+    deterministic_algorithms,
     split_callbacks,
     torch_threads,
     train_stacked,
@@ -278,7 +279,9 @@ def _train_group(group: Group) -> dict[int, Exception]:
             except Exception as error:  # noqa: BLE001 - belongs to this fit, others go on
                 errors[id(training)] = error
         return errors
-    with torch_threads(group.trainings[0].estimator.n_threads), ExitStack() as cleanup:
+    asks = any(training.estimator.deterministic for training in group.trainings)
+    n_threads = group.trainings[0].estimator.n_threads
+    with torch_threads(n_threads), deterministic_algorithms(asks), ExitStack() as cleanup:
         ready: dict[float, list[Training]] = {}
         for training in group.trainings:
             try:

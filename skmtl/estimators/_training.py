@@ -20,6 +20,7 @@ from skmtl.training import (
     ValidationScore,
     WatchLosses,
     check_weights,
+    deterministic_algorithms,
     split_callbacks,
     torch_threads,
 )
@@ -92,6 +93,7 @@ def train(training: Training) -> None:
     n_epochs = 0 if training.n_done and net.stops_ else training.max_epochs - training.n_done
     with (
         torch_threads(estimator.n_threads),
+        deterministic_algorithms(estimator.deterministic),
         epoch_callbacks(estimator, theirs, n_epochs, *training.data) as after_epoch,
     ):
         hooks = [] if after_epoch is None else [("sklearn", EpochHook(after_epoch))]

@@ -12,6 +12,7 @@ from skmtl.training._callbacks import StopTraining as StopTraining
 from skmtl.training._callbacks import WatchLosses as WatchLosses
 from skmtl.training._callbacks import check_weights as check_weights
 from skmtl.training._callbacks import split_callbacks as split_callbacks
+from skmtl.training._determinism import deterministic_algorithms as deterministic_algorithms
 from skmtl.training._early_stopping import LEAST_NULL as LEAST_NULL
 from skmtl.training._early_stopping import EarlyStopping as EarlyStopping
 from skmtl.training._early_stopping import ValidationScore as ValidationScore

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from inspect import signature
 
 import joblib
 import numpy as np
@@ -11,15 +12,28 @@ import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
-from sklearn.compose import make_column_transformer
-from sklearn.decomposition import PCA
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+)
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 from skorch.callbacks import LRScheduler
 
 from skmtl import MultiTaskNetClassifier, MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl._documents._known import _SKLEARN
 from skmtl._strategy import strategies
 from skmtl.export import load, save
 from skmtl.penalties import Penalty
@@ -280,6 +294,38 @@ def test_pipelines(table, tmp_path):
     again = through_file(pipeline, tmp_path)
     same(pipeline.predict(X), again.predict(X))
     assert list(again.named_steps) == list(pipeline.named_steps)
+
+
+WORDS = {DictVectorizer, FeatureHasher, CountVectorizer, HashingVectorizer, TfidfVectorizer}
+WHOLE = {ColumnTransformer, FeatureUnion, Pipeline, TfidfTransformer, MissingIndicator}
+
+
+@pytest.mark.parametrize("step", sorted(set(_SKLEARN) - WHOLE, key=lambda cls: cls.__name__))
+@pytest.mark.filterwarnings("ignore:Bins whose width")  # of KBinsDiscretizer
+def test_every_transformer_that_is_listed(step, table, tmp_path):
+    _, Y = table
+    rng = np.random.default_rng(0)
+    if step in WORDS:
+        words = rng.choice(["red", "green", "blue house"], 60)
+        X = [{word: 1} for word in words] if "text" not in step.__module__ else list(words)
+    else:
+        X = rng.random((60, 4))
+    params = {"n_components": 2} if "n_components" in signature(step).parameters else {}
+    params |= {"n_features": 8} if "n_features" in signature(step).parameters else {}
+    params |= {"n_quantiles": 9} if "n_quantiles" in signature(step).parameters else {}
+    y = Y["price"].fillna(0.0) if step is TargetEncoder else Y
+    pipeline = make_pipeline(step(**params), small(preprocess=None)).fit(X, y)
+    same(pipeline.predict(X), through_file(pipeline, tmp_path).predict(X))
+
+
+def test_steps_of_steps(table, tmp_path):
+    _, Y = table
+    X = list(np.random.default_rng(0).choice(["red", "green", "blue house"], 60))
+    union = FeatureUnion(
+        [("words", TfidfVectorizer()), ("letters", CountVectorizer(analyzer="char"))]
+    )
+    pipeline = make_pipeline(union, TfidfTransformer(), TruncatedSVD(3), small()).fit(X, Y)
+    same(pipeline.predict(X), through_file(pipeline, tmp_path).predict(X))
 
 
 def test_weights_are_shown_by_any_tool_for_safetensors(table, tmp_path):
