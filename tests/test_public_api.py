@@ -133,6 +133,7 @@ PUBLIC = {
         "choose_wrt",
         "deterministic_algorithms",
         "held_out_outputs",
+        "memory_advice",
         "null_losses",
         "parameter_gradients",
         "resolve_optimizer",

@@ -21,6 +21,7 @@ from skmtl.training import (
     StackedFit,
     check_weights,
     deterministic_algorithms,
+    memory_advice,
     split_callbacks,
     torch_threads,
     train_stacked,
@@ -291,7 +292,8 @@ def _train_group(group: Group) -> dict[int, Exception]:
                 continue
             ready.setdefault(training.net.ema_decay, []).append(training)
         for trainings in ready.values():
-            errors |= _train_stack(trainings)
+            with memory_advice("Give the search a lower `max_memory`, for smaller stacks."):
+                errors |= _train_stack(trainings)
     return errors
 
 

@@ -21,6 +21,7 @@ from skmtl.training import (
     WatchLosses,
     check_weights,
     deterministic_algorithms,
+    memory_advice,
     split_callbacks,
     torch_threads,
 )
@@ -101,7 +102,7 @@ def train(training: Training) -> None:
             hooks.append(("progress", ProgressLine(n_epochs)))
         if checkpoint is not None:
             hooks.append(("checkpoint", EpochHook(checkpoint.after_epoch(training))))
-        with set_up(training, hooks):
+        with set_up(training, hooks), memory_advice(_less_memory(training)):
             try:
                 net.partial_fit((training.train, training.valid), epochs=n_epochs)
                 check_weights(net)
@@ -109,6 +110,15 @@ def train(training: Training) -> None:
                 settle(training, error)
     if checkpoint is not None:
         checkpoint.finish(training)
+
+
+def _less_memory(training: Training) -> str:
+    """Say what a fit could take less memory by."""
+    return (
+        f"A fit takes less of it with a smaller `batch_size` (now {training.net.batch_size}), fewer "
+        f"`n_members` (now {training.estimator.n_members_}), smaller `hidden_layer_sizes`, or a "
+        "device that has more. The estimator is as it was before."
+    )
 
 
 def settle(training: Training, error: DivergedError) -> None:

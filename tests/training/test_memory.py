@@ -1,0 +1,70 @@
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from skmtl import MultiTaskNetRegressor
+from skmtl.model_selection import MultiTaskGridSearchCV
+from skmtl.training import memory_advice
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+WORDS = "CUDA out of memory. Tried to allocate 20.00 GiB."
+
+
+def test_advice_follows_the_words_of_torch():
+    with pytest.raises(torch.OutOfMemoryError, match=r"Tried to allocate .* Buy some\."):
+        run_out(memory_advice("Buy some."), torch.OutOfMemoryError(f"{WORDS}\nmore words"))
+    with pytest.raises(torch.OutOfMemoryError, match=r"can't allocate memory.* Buy some\."):
+        run_out(
+            memory_advice("Buy some."), RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        )
+
+
+def run_out(context, error):
+    with context:
+        raise error
+
+
+def test_other_errors_stay():
+    with pytest.raises(RuntimeError, match="shapes") as caught:
+        run_out(memory_advice("Buy some."), RuntimeError("shapes"))
+    assert type(caught.value) is RuntimeError
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Have training fail for want of memory; keep what it held by weak references."""
+    seen = []
+
+    def train_epoch(*_):
+        large = torch.zeros(1000)
+        seen.append(weakref.ref(large))
+        raise torch.OutOfMemoryError(WORDS)
+
+    for module in ("_net", "_stack"):
+        monkeypatch.setattr(f"skmtl.training.{module}.train_epoch", train_epoch)
+    return seen
+
+
+def test_a_fit_that_runs_out_of_memory_tells_what_to_change_and_lets_go(held, monkeypatch):
+    est = MultiTaskNetRegressor(batch_size=32, n_members=2)
+    message = r"20.00 GiB.*`batch_size` \(now 32\).*`n_members` \(now 2\)"
+    with pytest.raises(torch.OutOfMemoryError, match=message) as caught:
+        est.fit(X, X[:, :2])
+    assert not hasattr(est, "net_")
+    gc.collect()
+    assert held[0]() is None
+    assert caught.value.__traceback__ is not None  # somebody still looks at it
+    monkeypatch.undo()
+    assert np.isfinite(est.fit(X, X[:, :2]).predict(X)).all()
+
+
+def test_a_search_that_runs_out_of_memory_tells_too(held):
+    est = MultiTaskNetRegressor(max_epochs=1)
+    search = MultiTaskGridSearchCV(est, {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
+    with pytest.raises(torch.OutOfMemoryError, match="max_memory"):
+        search.fit(X, X[:, :2])
+    gc.collect()
+    assert held[0]() is None
