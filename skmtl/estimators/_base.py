@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from typing import Any
 
+import torch
 from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -37,6 +39,7 @@ class BaseMultiTaskNet(
     _encoder: TargetEncoder
     _scaler: TargetScaler
     _fold_seed: int | None
+    _n_halved: int
     _temperatures: dict[str, float]
     _built_from: dict[str, tuple[str, str]]
     tasks_: tuple[Task, ...]
@@ -203,15 +206,30 @@ class BaseMultiTaskNet(
         return self._fit(Given(X, y, sample_weight, None, continues, True, classes))
 
     def _fit(self, given: Given) -> Any:
-        with closing(self._trainings(given, Memo())) as trainings:
-            for training in trainings:
-                train(training)
-        return self
+        batch_size = 0
+        try:
+            with closing(self._trainings(given, Memo())) as trainings:
+                for training in trainings:
+                    batch_size = training.net.batch_size
+                    train(training)
+        except torch.OutOfMemoryError as error:
+            if self.batch_size != "halving" or given.continues or batch_size <= 1:
+                raise
+            words = str(error).partition(" A fit ")[0]
+        else:
+            return self
+        warnings.warn(
+            f"{words} Fitting anew with `batch_size = {batch_size // 2}` in place of {batch_size}.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return self._fit(given._replace(n_halved=given.n_halved + 1))
 
     def _trainings(self, given: Given, memo: Memo) -> Generator[Training]:
         """Fit, but for the training: whoever asks for the next net has trained the last one."""
         max_epochs = 1 if given.is_partial else self.max_epochs
         with all_or_nothing(self):
+            self._n_halved = given.n_halved
             rows, valid, stops, seeds = prepare(self, given, memo)
             judges = stops or valid is not None
             changes = plan(self, rows, judges=judges) if has_candidates(self) else {}

@@ -77,7 +77,9 @@ def build_net(
     network = spec.build(inputs, layout, seeds, estimator.n_members_)
     if objective.weighting.needs_gradients:
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
-    batch_size = batch_size_for(n_rows) if estimator.batch_size == "auto" else estimator.batch_size
+    batch_size = estimator.batch_size
+    if isinstance(batch_size, str):
+        batch_size = max(1, batch_size_for(n_rows) >> estimator._n_halved)
     return TaskNet(
         network.to(device=device, dtype=dtype),
         criterion=objective.to(device=device, dtype=dtype),

@@ -99,9 +99,10 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         Decay per step of the exponential moving average of the weights that is judged, kept and
         predicts, in [0, 1); 0: the weights themselves.  ``"auto"``: 0.99 with early stopping,
         else 0, so that `partial_fit` goes on exactly where it was.
-    batch_size : int or "auto", default="auto"
+    batch_size : int, "auto" or "halving", default="auto"
         The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
         ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
+        ``"halving"``: the same, and where memory does not suffice half of it, with a warning.
     max_epochs : int, default=200
         The largest number of passes over the training rows.
     early_stopping : bool or "auto", default="auto"

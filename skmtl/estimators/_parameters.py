@@ -38,8 +38,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v == "auto" or (_number(v) and 0 <= v < 1),
     ),
     "batch_size": (
-        "'auto', -1 (all rows) or a whole number of at least 1",
-        lambda v: v == "auto" or (_whole(v) and (v == -1 or v >= 1)),
+        "'auto', 'halving', -1 (all rows) or a whole number of at least 1",
+        lambda v: (
+            v in {"auto", "halving"} if isinstance(v, str) else _whole(v) and (v == -1 or v >= 1)
+        ),
     ),
     "max_epochs": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
     "early_stopping": (

@@ -50,6 +50,8 @@ class Given(NamedTuple):
         Whether this is one pass of `partial_fit`.
     classes : as in `partial_fit`
         All classes that will ever occur.
+    n_halved : int
+        How often the batch size was halved for want of memory.
     """
 
     X: Any
@@ -59,6 +61,7 @@ class Given(NamedTuple):
     continues: bool = False
     is_partial: bool = False
     classes: Any = None
+    n_halved: int = 0
 
 
 class Prepared(NamedTuple):

@@ -8,6 +8,7 @@ import torch
 from skmtl import MultiTaskNetRegressor
 from skmtl.model_selection import MultiTaskGridSearchCV
 from skmtl.training import memory_advice
+from skmtl.training._epochs import train_epoch
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 WORDS = "CUDA out of memory. Tried to allocate 20.00 GiB."
@@ -68,3 +69,35 @@ def test_a_search_that_runs_out_of_memory_tells_too(held):
         search.fit(X, X[:, :2])
     gc.collect()
     assert held[0]() is None
+
+
+def test_the_batch_size_is_halved_where_that_is_asked_for(monkeypatch):
+    """And the result is that of a fit with the size that suffices."""
+    seen = []
+
+    def train_small(module, criterion, optimizer, batches, *more):
+        batches = list(batches)
+        seen.append(len(batches[0].x))
+        if seen[-1] > 16:
+            raise torch.OutOfMemoryError(WORDS)
+        train_epoch(module, criterion, optimizer, batches, *more)
+
+    monkeypatch.setattr("skmtl.training._net.train_epoch", train_small)
+    params = {"max_epochs": 2, "random_state": 0, "n_members": 1, "early_stopping": False}
+    with pytest.warns(UserWarning, match=r"`batch_size = 16` in place of 32"):
+        est = MultiTaskNetRegressor(**params, batch_size="halving").fit(X, X[:, :2])
+    small = MultiTaskNetRegressor(**params, batch_size=16).fit(X, X[:, :2])
+    np.testing.assert_array_equal(est.predict(X), small.predict(X))
+    with pytest.raises(torch.OutOfMemoryError):
+        MultiTaskNetRegressor(**params).fit(X, X[:, :2])
+
+
+def test_halving_comes_to_an_end(held):
+    est = MultiTaskNetRegressor(batch_size="halving")
+    with (
+        pytest.warns(UserWarning, match="batch_size") as caught,
+        pytest.raises(torch.OutOfMemoryError),
+    ):
+        est.fit(X, X[:, :2])
+    assert len(caught) == len(held) - 1 == 5
+    assert not [name for name in vars(est) if name.endswith("_") or name == "_n_halved"]
