@@ -12,9 +12,13 @@ from torch import Tensor
 from skmtl.estimators._blending import blend
 from skmtl.estimators._calibration import with_temperatures
 from skmtl.estimators._preprocessing import encode_features
+from skmtl.features import FeatureEncoder
 from skmtl.heads import Layout
 from skmtl.tasks import Task, TaskOutput
 from skmtl.training import torch_threads
+
+#: Rows that a prediction encodes at once.
+ENCODED_ROWS = 1 << 16
 
 
 def compute_outputs(estimator: Any, X: Any) -> list[TaskOutput]:
@@ -99,9 +103,21 @@ def _evaluate(estimator: Any, X: Any) -> Tensor:
     """Return the outputs of a net, shape (member, output row, sample)."""
     with torch_threads(estimator.n_threads):
         network = estimator.net_.module_
-        encoded = encode_features(estimator._preprocess, X)
-        z: Tensor = network.evaluate(_chunks(encoded, network.evaluation_rows), encoded.shape[0])
+        z: Tensor = network.evaluate(_encoded(estimator, X, network.evaluation_rows), X.shape[0])
         return z
+
+
+def _encoded(estimator: Any, X: Any, n_rows: int) -> Iterator[Any]:
+    """Encode rows, in dense pieces of so many."""
+    preprocess, at_once = estimator._preprocess, X.shape[0]
+    if isinstance(preprocess, FeatureEncoder):  # others may look at all rows together
+        at_once = n_rows * max(1, ENCODED_ROWS // n_rows)
+    if at_once >= X.shape[0]:
+        yield from _chunks(encode_features(preprocess, X), n_rows)
+        return
+    rows = X.iloc if hasattr(X, "iloc") else X
+    for start in range(0, X.shape[0], at_once):
+        yield from _chunks(encode_features(preprocess, rows[start : start + at_once]), n_rows)
 
 
 def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:

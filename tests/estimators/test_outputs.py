@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifier, MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.estimators import _outputs
 from skmtl.tasks import Task
+from skmtl.training import Network
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +157,26 @@ def test_hooks_are_called_in_predictions(table):
     est.net_.module_.body.register_forward_hook(lambda *args: seen.append(len(args)))
     est.predict(X)
     assert seen
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, pd.DataFrame, sparse.csr_array, sparse.coo_array, list]
+)
+def test_rows_are_encoded_in_pieces(table, monkeypatch, kind):
+    X, Y = table
+    features = kind(X)
+    monkeypatch.setattr(Network, "evaluation_rows", 10)
+    est = small().fit(features, Y)
+    whole = est.predict_outputs(features)
+    sizes, encode = [], _outputs.encode_features
+    monkeypatch.setattr(_outputs, "ENCODED_ROWS", 32)
+    monkeypatch.setattr(
+        _outputs, "encode_features", lambda p, X: (sizes.append(X.shape[0]), encode(p, X))[1]
+    )
+    for piece, output in zip(est.predict_outputs(features), whole, strict=True):
+        np.testing.assert_array_equal(piece.values, output.values)
+    assert sizes == [30, 30, 30, 30]
+    sizes.clear()
+    whole = small(preprocess=StandardScaler(with_mean=False)).fit(features, Y)
+    whole.predict(features)
+    assert sizes == [120]  # what others do may depend on all rows
