@@ -117,7 +117,10 @@ class Reader:
 
     def _strings_dtype(self, node: Any) -> Any:
         missing = np.nan if node["is_nan"] else pd.NA
-        return pd.StringDtype(node["storage"], na_value=missing)
+        try:
+            return pd.StringDtype(node["storage"], na_value=missing)
+        except TypeError:  # pandas < 2.3, which has strings with pd.NA alone
+            return np.dtype(object) if node["is_nan"] else pd.StringDtype(node["storage"])
 
     def _fields(self, node: Any) -> Any:
         return np.dtype([(str(name), self.value(item)) for name, item in node["items"]])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import torch
 
 from skmtl._frames import frame_to_pandas, is_frame
@@ -281,5 +282,7 @@ def _plain(data: Any) -> Any:
     if is_frame(data):
         frame = frame_to_pandas(data)
         columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
-        return [(repr(c.name), str(c.dtype), c.to_numpy()) for c in columns]
+        return [(repr(c.name), str(c.dtype), np.ascontiguousarray(c)) for c in columns]
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data)  # joblib's hash looks at the order of the memory too
     return data

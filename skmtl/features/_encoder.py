@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import pairwise
 from typing import Any
 
@@ -320,6 +321,10 @@ def _numbers(column: pd.Series) -> np.ndarray:
         if column.dtype.kind in "mM":
             raise TypeError(column.dtype)
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError as error:
+        raise ValueError(
+            f"Column {column.name!r} of X holds whole numbers beyond 1e308. Scale it, or take logarithms."
+        ) from error
     except (TypeError, ValueError) as error:
         raise ValueError(_complaint(column, "numbers")) from error
 
@@ -352,9 +357,11 @@ def _words(column: pd.Series) -> np.ndarray:
     try:
         codes, found = pd.factorize(column.astype(object))
     except TypeError as error:
+        cells = column.dropna().tolist()
+        odd = next((cell for cell in cells if not isinstance(cell, Hashable)), cells[0])
         raise TypeError(
             f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
-            f"{column.dropna().tolist()[0]!r}."
+            f"{odd!r:.80}."
         ) from error
     # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
     texts = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - halving is behind it
 from sklearn.model_selection import (
     GridSearchCV,
@@ -145,7 +146,9 @@ class _Evaluation:
     ) -> Any:
         search, shelf = self.search, self.search._shelf
         candidates = list(candidate_params)
-        data, splitter = shelf.data, cv or search._checked_cv_orig
+        data, splitter = shelf.data, cv or getattr(search, "_checked_cv_orig", None)
+        if splitter is None:  # scikit-learn < 1.9
+            splitter = check_cv(search.cv, data.y, classifier=is_classifier(search.estimator))
         splits = list(splitter.split(data.X, data.y, **shelf.split_params))
         jobs = _jobs(candidates, splits)
         outcomes, plan = fit_jobs(

@@ -229,7 +229,7 @@ def test_validation_rows_come_in_pairs(table, make):
         ({"optimizer": "adamww"}, "Did you mean 'adamw'"),
         ({"penalty": "l3"}, r"`penalty` must be one of \['l1', 'l2', "),
         ({"lr": 0}, "`lr` must be a finite number above 0. Found `lr = 0`"),
-        ({"batch_size": 0}, "`batch_size` must be 'auto', -1"),
+        ({"batch_size": 0}, "`batch_size` must be 'auto', 'halving', -1"),
         ({"max_epochs": 0}, "`max_epochs` must be a whole number of at least 1"),
         ({"dropout": 1.0}, r"`dropout` must be a number in \[0, 1\)"),
         ({"hidden_layer_sizes": (0,)}, "`hidden_layer_sizes` must hold whole numbers"),
