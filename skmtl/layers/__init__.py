@@ -24,4 +24,5 @@ from skmtl.layers._linear import StackedLinear as StackedLinear
 from skmtl.layers._linear import mean_submodels as mean_submodels
 from skmtl.layers._linear import spread_members as spread_members
 from skmtl.layers._seeds import Seeds as Seeds
+from skmtl.layers._seeds import global_generators as global_generators
 from skmtl.layers._trace_norm import trace_norm as trace_norm

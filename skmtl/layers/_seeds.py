@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+#: One thread at a time may borrow torch's global generators.
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def global_generators(device: torch.device | None = None) -> Iterator[Callable[[int], None]]:
+    """Let torch's global generators follow seeds, and then be as they were.
+
+    For code that is not ours and draws from them.  Other threads wait for their turn, since all
+    have the same generators: each gets the numbers that it would get alone.
+
+    Parameters
+    ----------
+    device : torch.device or None, default=None
+        Where the code draws, beside the CPU.
+
+    Yields
+    ------
+    callable
+        Seeds the generators with a whole number.
+    """
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    with _one_at_a_time, torch.random.fork_rng(devices=cuda):
+
+        def seed_with(seed: int) -> None:
+            # torch.manual_seed would also seed every GPU, and nothing would put that back.
+            torch.default_generator.manual_seed(seed)
+            if cuda:
+                torch.cuda.manual_seed(seed)
+
+        yield seed_with
 
 
 @dataclass(frozen=True)

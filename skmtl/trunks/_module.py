@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,11 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from skmtl.layers import Block, Inputs, Seeds, spread_members
+from skmtl.layers import Block, Inputs, Seeds, global_generators, spread_members
 from skmtl.trunks._base import Trunk
-
-#: One build at a time may borrow torch's global generator.
-_global_generator = threading.Lock()
 
 
 class ModuleTrunk(Trunk):
@@ -102,10 +98,9 @@ class ModuleTrunk(Trunk):
         self, n_copies: int, input_shape: tuple[int, ...], seed: int
     ) -> tuple[list[nn.Module], int]:
         """Make modules from a seed; the global generator of torch is left as it was."""
-        # User modules draw their initial weights from the global generator: lend it a seed.
-        # (torch.manual_seed would also seed every GPU, and nothing would put that back.)
-        with _global_generator, torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        # User modules draw their initial weights from the global generator.
+        with global_generators() as seed_with:
+            seed_with(seed)
             copies = [self.module(**(self.module_params or {})) for _ in range(n_copies)]
             for copy in copies:
                 if not isinstance(copy, nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skmtl._optional import require
 from skmtl._strategy import strategies
-from skmtl.layers import Seeds, check_choice
+from skmtl.layers import Seeds, check_choice, global_generators
 from skmtl.weighting._base import Weighting, WeightingModule
 from skmtl.weighting._gradients import Direction, TaskGradients
 from skmtl.weighting._gramian import WRT
@@ -201,15 +201,8 @@ def _drawing(
     seed = int(torch.randint(2**62, (), generator=generator))
     if not moves:
         generator.set_state(state)
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-
-        def turn_to(member: int) -> None:
-            torch.default_generator.manual_seed(seed + member)
-            if cuda:
-                torch.cuda.manual_seed(seed + member)
-
-        yield turn_to
+    with global_generators(device) as seed_with:
+        yield lambda member: seed_with(seed + member)
 
 
 class _TorchJD(WeightingModule):

@@ -1,10 +1,12 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 import torch
 
-from skmtl.layers import Seeds
+from skmtl.layers import Seeds, global_generators
 
 
 def drawn(seeds):
@@ -63,3 +65,35 @@ def test_global_generators_are_left_alone():
 def test_it_is_frozen():
     with pytest.raises(FrozenInstanceError, match="weights"):
         Seeds.spawn(np.random.RandomState(0)).weights = None
+
+
+def test_threads_borrow_the_global_generators_one_after_the_other():
+    before = torch.random.get_rng_state()
+
+    def draw(seed):
+        with global_generators() as seed_with:
+            seed_with(seed)
+            return [torch.rand(()).item() for _ in range(20)]
+
+    expected = [draw(seed) for seed in range(40)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(draw, range(40))) == expected
+    finally:
+        sys.setswitchinterval(interval)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_global_generators_come_back_after_an_error():
+    before = torch.random.get_rng_state()
+
+    def fail():
+        with global_generators() as seed_with:
+            seed_with(5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert torch.equal(torch.random.get_rng_state(), before)
