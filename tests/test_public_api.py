@@ -70,6 +70,7 @@ PUBLIC = {
         "check_probability",
         "check_sizes",
         "check_whole",
+        "global_generators",
         "is_weight",
         "mean_submodels",
         "spread_members",
