@@ -289,7 +289,7 @@ def resolve_trunk(estimator: Any) -> Trunk:
     idle = [] if isinstance(trunk, str) and taken is None else sorted(set(changed) - takes)
     if estimator.head_layer_sizes != () and "activation" in idle:
         idle.remove("activation")  # the heads read it too
-    if idle:
+    if idle and (taken is not None or isinstance(trunk, Trunk)):  # else `resolve` tells
         name, value = idle[0], changed[idle[0]]
         remedy = "Set it on the object" if taken is None else f"Pass {taken.__name__}(...)"
         raise ValueError(

@@ -227,7 +227,7 @@ def run_of(estimator: Any, given: Given) -> Run | None:
 
 
 def _check(estimator: Any, checkpoint: Checkpoint, *, is_whole: bool) -> None:
-    if not isinstance(checkpoint.path, str | os.PathLike):
+    if not isinstance(checkpoint.path, str | os.PathLike) or not str(checkpoint.path):
         raise TypeError(
             "Parameter `checkpoint` must be None, a path or a `skmtl.Checkpoint`. Found "
             f"`checkpoint = {checkpoint.path!r}`."

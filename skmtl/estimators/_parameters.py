@@ -60,6 +60,15 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: v is None or (_whole(v) and v >= 1),
     ),
     "normalize_losses": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
+    "random_state": (
+        "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState",
+        lambda v: (
+            v is None
+            or v is np.random
+            or isinstance(v, np.random.RandomState)
+            or (_whole(v) and 0 <= v < 2**32)
+        ),
+    ),
     "deterministic": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "warm_start": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": ("a bool or a whole number", lambda v: isinstance(v, bool | np.bool_ | Integral)),

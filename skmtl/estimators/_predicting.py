@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -214,6 +215,8 @@ class PredictionMixin:
         float
             1 is perfect, 0 as good as the mean and the class shares.
         """
+        check_is_fitted(self, "net_")
+        check_consistent_length(X, sample_weight)
         return TaskScoring()(self, X, y, sample_weight)["score"]
 
     def task_view(self, task: str) -> TaskView:

@@ -36,7 +36,8 @@ def fit_preprocessing(preprocess: Any, X: Any, row_weights: np.ndarray) -> Any:
     if preprocess is None or (isinstance(preprocess, str) and getattr(X, "ndim", 2) > 2):
         return None
     if isinstance(preprocess, str) and preprocess == "auto":
-        weights = None if (row_weights == 1).all() else row_weights
+        # Equal weights are no weights, to the last bit.
+        weights = None if (row_weights == row_weights[0]).all() else row_weights
         return FeatureEncoder().fit(X, sample_weight=weights)
     if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
         return clone(preprocess).fit(X)
@@ -101,5 +102,5 @@ def _check_complete(encoded: np.ndarray, names: Any) -> None:
         columns = [str(names[i]) for i in columns]
     raise ValueError(
         f"After `preprocess`, X has NaN or infinite numbers in columns {columns}. Impute them "
-        "there, or use preprocess='auto'."
+        "there, or use preprocess='auto'; scale numbers beyond 1e300 yourself."
     )

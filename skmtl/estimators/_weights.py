@@ -46,7 +46,15 @@ def check_sample_weight(sample_weight: Any, n_samples: int, tasks: tuple[Task, .
         )
     if is_frame(sample_weight):
         sample_weight = _columns_by_task(frame_to_pandas(sample_weight), tasks)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind not in "biufO":
+        raise ValueError(f"Sample weights must be real numbers. Found an array of {weights.dtype}.")
+    try:
+        weights = weights.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Sample weights must be real numbers. Found {sample_weight!r:.80}."
+        ) from error
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape not in {(n_samples,), (n_samples, len(tasks))}:

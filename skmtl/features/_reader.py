@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     """
     if not reset and _is_plain(X, estimator):
         return X
+    _check_container(X)
     if type(X).__module__.split(".")[0] == "torch":
         X = X.detach().cpu()
         # numpy has no bfloat16.
@@ -70,6 +72,19 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
             raise
     frame = pd.DataFrame(np.asarray(X, dtype=object)).infer_objects()
     return _read_frame(estimator, frame, reset=reset, allow_nan=allow_nan)
+
+
+def _check_container(X: Any) -> None:
+    """Raise an error for what is no table, where numpy's own would not say so."""
+    if getattr(X, "is_meta", False):
+        raise TypeError("X is a tensor on the device 'meta', which holds no numbers.")
+    has_fields = getattr(getattr(X, "dtype", None), "fields", None) is not None
+    if X is None or has_fields or isinstance(X, str | bytes | Mapping | Iterator):
+        what = "a structured array" if has_fields else type(X).__name__
+        raise TypeError(
+            "X must be a frame, or an array, list of rows, sparse matrix or tensor of shape "
+            f"(n_samples, n_features). Found {what}. pandas.DataFrame makes a frame of dicts and records."
+        )
 
 
 def _is_plain(X: Any, estimator: Any) -> bool:

@@ -119,7 +119,7 @@ def bin_edges(
         has fewer bins.
     """
     levels = np.linspace(0.0, 1.0, n_bins + 1)
-    if weights is None:
+    if weights is None or (weights == weights[:1]).all():  # equal weights are no weights
         weights = np.ones(len(numbers))
     counted = numbers[weights > 0].astype(np.float32).astype(np.float64)
     found = np.quantile(

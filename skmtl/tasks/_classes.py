@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,7 @@ def _check_numbers(columns: Sequence[pd.Series], task: Task) -> None:
             raise ValueError(
                 f"Task {task.name!r} is declared as {task.kind}, but column "
                 f"{str(column.name)!r} holds {column.dtype} values such as "
-                f"{column.dropna().tolist()[0]!r}. Declare it as 'classification', or make it "
+                f"{_no_number(column)!r}. Declare it as 'classification', or make it "
                 "numeric."
             )
 
@@ -236,8 +237,15 @@ def _classes(column: pd.Series, task: Task) -> tuple[Any, ...]:
             return tuple(sorted(labels, key=lambda label: (type(label).__name__, str(label))))
         return tuple(sorted(labels))
     except TypeError as error:
+        odd = [cell for cell in labelled if not isinstance(cell, Hashable)]
         raise TypeError(
             f"Task {task.name!r}: the cells of column {str(column.name)!r} cannot be told apart "
-            f"and sorted as classes. Found {labelled.iloc[0]!r}. Use strings, numbers, booleans "
-            "or categories."
+            f"and sorted as classes. Found {[*odd, labelled.iloc[0]][0]!r:.80}. Use strings, numbers, "
+            "booleans or categories."
         ) from error
+
+
+def _no_number(column: pd.Series) -> Any:
+    """Return the first cell that is no number."""
+    cells = column.dropna().tolist()
+    return next((cell for cell in cells if not isinstance(cell, Real)), cells[0])

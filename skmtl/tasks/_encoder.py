@@ -294,7 +294,12 @@ def _check_column(column: pd.Series, name: str) -> None:
         )
     if column.dtype.kind == "c" or held == "complex":
         raise ValueError(f"Complex data not supported: column {name!r} of y.")
-    values = numbers(column)
+    try:
+        values = numbers(column)
+    except OverflowError as error:
+        raise ValueError(
+            f"Column {name!r} of y holds whole numbers beyond 1e308. Scale it, or take logarithms."
+        ) from error
     if values is not None and np.isinf(values).any():
         raise ValueError(
             f"Column {name!r} of y contains infinity in {int(np.isinf(values).sum())} rows. Mark "

@@ -60,10 +60,9 @@ class TargetScaler:
         total = weights.sum(axis=0)
         share = weights / np.where(total > 0, total, 1.0)
         mean = (share * targets.values).sum(axis=0)
-        variance = (share * (targets.values - mean) ** 2).sum(axis=0)
+        scale = _deviation(np.where(share > 0, targets.values - mean, 0.0), share)
         # Below the rounding error of the mean, a spread is no spread.
-        constant = np.sqrt(variance) <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-        scale = np.sqrt(variance)
+        constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
         for i, task in enumerate(owners):
             if task.kind == "count":
                 mean[i], scale[i], constant[i] = 0.0, mean[i], mean[i] <= 0
@@ -122,3 +121,15 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values)
     total = np.cumsum(weights[order])
     return float(values[order[np.searchsorted(total, 0.5 * total[-1])]])
+
+
+def _deviation(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return standard deviations by column, also where squares are no numbers of float64."""
+    with np.errstate(over="ignore", under="ignore"):
+        plain = np.sqrt((share * values**2).sum(axis=0))
+        largest = np.abs(values).max(axis=0, initial=0.0)
+        unit = np.where(largest > 0, largest, 1.0)
+        careful = unit * np.sqrt((share * (values / unit) ** 2).sum(axis=0))
+    is_ordinary = (largest > 1e-100) & (largest < 1e100)
+    deviations: np.ndarray = np.where(is_ordinary, plain, careful)
+    return deviations

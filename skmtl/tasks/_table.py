@@ -214,6 +214,8 @@ def _read_array(y: Any) -> tuple[pd.DataFrame, Container]:
 
 
 def _read_tensor(y: Any) -> tuple[pd.DataFrame, Container]:
+    if y.is_meta:
+        raise TypeError("y is a tensor on the device 'meta', which holds no labels.")
     y = y.detach().cpu()
     dtype = y.dtype if y.is_floating_point() else None
     # numpy has no bfloat16.

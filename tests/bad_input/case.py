@@ -39,20 +39,17 @@ class Case:
         What it is, in words.
     act : callable
         Does it; returns predictions.
-    error : type or None
-        The error that is raised; None: it works.
-    match : str
-        Pattern of the message.
-    like : callable or None
+    like : callable or None, default=None
         Returns what the predictions must equal.
+    blank : tuple of str, default=()
+        Tasks that are predicted as missing.
     """
 
     group: str
     given: str
     act: Callable[[], Any]
-    error: type[Exception] | None = None
-    match: str = ""
     like: Callable[[], Any] | None = None
+    blank: tuple[str, ...] = ()
 
 
 def net(**params: Any) -> MultiTaskNetClassifierRegressor:
@@ -62,10 +59,15 @@ def net(**params: Any) -> MultiTaskNetClassifierRegressor:
 
 
 def fit(X: Any = X, y: Any = Y, *weights: Any, **params: Any) -> Any:
-    """Fit, and predict the same rows."""
+    """Fit, and predict the same rows; after an error nothing is left of the fit."""
+    est = net(**params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return net(**params).fit(X, y, *weights).predict(X)
+        try:
+            return est.fit(X, y, *weights).predict(X)
+        except Exception:
+            assert not [name for name in vars(est) if name.endswith("_")]
+            raise
 
 
 def fitted(**params: Any) -> MultiTaskNetClassifierRegressor:
