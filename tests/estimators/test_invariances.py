@@ -140,6 +140,7 @@ def test_a_task_of_weight_0_at_the_minimum():
     assert_same({name: found[name] for name in expected}, expected, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # the others are noise
 @pytest.mark.parametrize("sharing", ["hard", "mmoe", "cross_stitch"])
 @pytest.mark.parametrize("stops", [False, True], ids=["all epochs", "early stopping"])
 def test_labels_of_a_task_of_weight_0_exactly(sharing, stops):
