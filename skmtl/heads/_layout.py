@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -191,6 +192,10 @@ class Layout:
             np.array([np.arange(c.start, c.stop) for c in self.columns[group.tasks]])[:, None]
             for group in self.groups
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: a thread may come to know a cached property during a copy."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def n_tasks(self) -> int:

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +25,16 @@ def test_order_and_names(layout):
     assert tuple(MIXED[i].name for i in layout.order) == NAMES
     assert sorted(layout.order) == list(range(len(MIXED)))
     assert layout.n_tasks == 7
+
+
+def test_copies_do_not_hold_what_a_thread_comes_to_know_meanwhile(layout):
+    """Else a copy of the dictionary fails in one thread while another one predicts."""
+    layout.columns_of_groups  # noqa: B018, the first look is what counts
+    assert set(vars(layout)) - set(layout.__getstate__()) == {"columns_of_groups"}
+    for copied in (copy.deepcopy(layout), pickle.loads(pickle.dumps(layout))):
+        assert copied.names == layout.names
+        assert copied.columns == layout.columns
+        np.testing.assert_equal(copied.columns_of_groups, layout.columns_of_groups)
 
 
 def test_groups_by_hand(layout):

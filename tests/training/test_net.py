@@ -449,6 +449,7 @@ class Count(Callback):
         self.epochs += 1
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # of tasks that few rows do not tell
 def test_callbacks_of_the_user_see_the_last_epoch(table):
     X, Y = table
     est = make(
@@ -502,6 +503,7 @@ def test_ctrl_c_through_a_handler_of_the_users_ends_everything(table):
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # of tasks that few rows do not tell
 def test_independent_nets_stop_as_separate_fits_do():
     """Same rows, same batches: each task ends with the weights of its own best epoch."""
     rng = np.random.default_rng(0)
