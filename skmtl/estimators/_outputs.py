@@ -138,27 +138,28 @@ def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
         Means over the members, in the order of the estimator's tasks.
     """
     tasks, scaler = estimator.tasks_, estimator._scaler
-    by_user: dict[int, TaskOutput] = {}
+    by_user: list[Any] = [None] * len(tasks)
     for group, columns in zip(layout.groups, layout.columns_of_groups, strict=True):
+        linked = group.head.link(group.outputs(z)).numpy()
         # Mean over members, then (task, sample, output or class).
-        linked = group.head.link(group.outputs(z)).mean(0).transpose(1, 2).numpy()
+        linked = (linked[0] if len(linked) == 1 else linked.mean(0)).transpose(0, 2, 1)
         positions = layout.order[group.tasks]
         if not tasks[positions[0]].has_classes:  # all at once, for there may be hundreds
             linked = linked * scaler.scale_[columns] + scaler.mean_[columns]
+        linked = np.ascontiguousarray(linked)
         for user, values in zip(positions, linked, strict=True):
             by_user[user] = _output(estimator, tasks[user], values)
-    return [by_user[i] for i in range(len(by_user))]
+    return by_user
 
 
 def _output(estimator: Any, task: Task, values: np.ndarray) -> TaskOutput:
-    if task.kind == "multilabel":
+    if task.has_classes and task.n_classes < 2:
         # With one label alone nobody has the second one.
-        values = values if task.n_classes == 2 else np.zeros_like(values)
-    elif task.has_classes and task.n_classes < 2:
-        values = np.ones((len(values), task.n_classes))
+        alone = np.ones((len(values), task.n_classes))
+        values = np.zeros_like(values) if task.kind == "multilabel" else alone
     if not estimator._encoder.labelled_[task.name]:
         values = np.full_like(values, np.nan)
-    return TaskOutput(task, np.ascontiguousarray(values))
+    return TaskOutput(task, values)
 
 
 def _chunks(X: Any, n_rows: int) -> Iterator[Any]:

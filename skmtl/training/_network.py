@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ from skmtl.training._batches import BatchTargets
 
 #: Rows per batch of validation and prediction: one product fits a core's cache.
 EVALUATION_ROWS = 4096
+
+#: Products of a matrix and a few rows, in multiplications, that NumPy computes: its calls take a
+#: third of the time of torch's, and up to here OpenBLAS keeps to one thread, whatever it is set to.
+SMALL_PRODUCT = 1 << 18
 
 #: Entries between two blocks that they may have together, 64 MB in float64.
 EVALUATION_ENTRIES = 1 << 23
@@ -75,7 +79,7 @@ class Network(nn.Module):
         self.n_input_axes = n_input_axes
         self.encoding = encoding
         self.follows_dtype = follows_dtype
-        self._kept: tuple[list[Any], Network, list[StackedLinear] | None] | None = None
+        self._kept: _Evaluator | None = None
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
@@ -150,14 +154,22 @@ class Network(nn.Module):
         Tensor of shape (member, output row, sample), float64
             Outputs, on the CPU.
         """
-        network, chain = self._evaluator()
+        kept = self._evaluator()
+        network = kept.network if kept else copy.deepcopy(self).eval() if self.training else self
         like = network.heads.output.weight
         # Of one piece: what stays from each chunk would keep its memory from being used again.
         outputs: Tensor | None = None
         start = 0
         for chunk in chunks:
             x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
-            z = network(x) if chain is None else _through(chain, network.encode(x))
+            if kept is None or kept.chain is None:
+                z = network(x)
+            elif len(x) <= kept.few_rows:
+                z = torch.from_numpy(_through_few(kept.arrays, network.encode(x).numpy()))
+            else:
+                z = _through(kept.chain, network.encode(x))
+            if len(x) == n_rows:
+                return z.to("cpu", torch.float64)
             if outputs is None:
                 outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64)
             outputs[..., start : start + len(x)] = z
@@ -165,17 +177,15 @@ class Network(nn.Module):
         assert outputs is not None
         return outputs
 
-    def _evaluator(self) -> tuple[Network, list[StackedLinear] | None]:
-        """Return a copy in float64, which threads may share, or the network; and its layers."""
+    def _evaluator(self) -> _Evaluator | None:
+        """Return a copy in float64, which threads may share; None where the network will do."""
         like = self.heads.output.weight
         if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
-            return (copy.deepcopy(self).eval() if self.training else self), None
-        version = [(tensor.data_ptr(), tensor._version) for tensor in _tensors(self)]
+            return None
         kept = self._kept  # read once: another thread may replace it
-        if kept is None or kept[0] != version:
-            network = copy.deepcopy(self).double().eval()
-            kept = self._kept = (version, network, network.relu_chain())
-        return kept[1:]
+        if kept is None or kept.version != _version(kept.holders):
+            kept = self._kept = _Evaluator.of(self)
+        return kept
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the copy for evaluation."""
@@ -257,6 +267,59 @@ def _has_hooks(network: Network) -> bool:
     return any(listeners) or any(p._backward_hooks for p in network.parameters())
 
 
+class _Evaluator(NamedTuple):
+    """A copy of a network in float64, and what tells whether it is still one.
+
+    Parameters
+    ----------
+    holders : list of dict
+        The network's dictionaries of tensors and modules.
+    version : list
+        What they held when the copy was made.
+    network : Network
+        The copy.
+    chain : list of StackedLinear or None
+        Its layers, if they are all there is to it.
+    arrays : list of (ndarray, ndarray)
+        Their weights and biases.
+    few_rows : int
+        Rows up to which their products are small.
+    """
+
+    holders: list[dict[str, Any]]
+    version: list[Any]
+    network: Network
+    chain: list[StackedLinear] | None
+    arrays: list[tuple[np.ndarray, np.ndarray]]
+    few_rows: int
+
+    @classmethod
+    def of(cls, network: Network) -> _Evaluator:
+        """Copy a network."""
+        holders = _holders(network)
+        version = _version(holders)
+        double = copy.deepcopy(network).double().eval().requires_grad_(False)
+        chain = double.relu_chain()
+        arrays = [(layer.weight.numpy(), layer.bias.numpy()) for layer in chain or ()]
+        largest = max((weight[0].size for weight, _ in arrays), default=1)
+        return cls(holders, version, double, chain, arrays, SMALL_PRODUCT // max(largest, 1))
+
+
+def _holders(network: Network) -> list[dict[str, Any]]:
+    """List the dictionaries that hold tensors and modules, for a walk takes a prediction's time."""
+    of_modules = [(m._parameters, m._buffers, m._modules) for m in network.modules()]
+    return [held for three in of_modules for held in three if held]
+
+
+def _version(holders: list[dict[str, Any]]) -> list[Any]:
+    """Tell what the dictionaries hold: modules by themselves, tensors by place and version."""
+    return [
+        (held.data_ptr(), held._version) if isinstance(held, Tensor) else held
+        for holder in holders
+        for held in holder.values()
+    ]
+
+
 def _through(chain: list[StackedLinear], h: Tensor) -> Tensor:
     """Compute outputs, shape (member, output row, sample); calls of modules take as long again."""
     *hidden, last = chain
@@ -265,14 +328,14 @@ def _through(chain: list[StackedLinear], h: Tensor) -> Tensor:
     return last.forward(h).transpose(1, 2)
 
 
-def _tensors(module: nn.Module) -> list[Tensor]:
-    """List parameters and buffers; ``state_dict`` takes as long as a prediction."""
-    own = (*module._parameters.values(), *module._buffers.values())
-    found = [tensor for tensor in own if tensor is not None]
-    for child in module._modules.values():
-        if child is not None:
-            found += _tensors(child)
-    return found
+def _through_few(arrays: list[tuple[np.ndarray, np.ndarray]], h: np.ndarray) -> np.ndarray:
+    """Compute the same of a few rows."""
+    for position, (weight, bias) in enumerate(arrays):
+        if position:
+            np.maximum(h, 0.0, out=h)
+        h = h @ weight  # (copy, sample, feature)
+        h += bias
+    return h.transpose(0, 2, 1)
 
 
 def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:

@@ -310,11 +310,11 @@ def test_documents_that_describe_no_estimator(change, parts, path):
         load(path).predict(X)
 
 
-def test_arrays_that_do_not_fit_are_an_error_of_torch(parts, path):
+def test_arrays_that_do_not_fit_are_an_error_of_the_product(parts, path):
     document, arrays = parts
     wrong_shape(document)
     write_file(path, document, arrays)
-    with pytest.raises((FileError, RuntimeError)):
+    with pytest.raises((FileError, RuntimeError, ValueError)):
         load(path).predict(X)
 
 
