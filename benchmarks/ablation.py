@@ -74,6 +74,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "all members learn from the same rows, a tenth held out",
         {"bagging": None, "n_members": N_MEMBERS},
     ),
+    "bootstrap": (
+        "members draw their rows with replacement, and are judged by the others",
+        {"bagging": "bootstrap"},
+    ),
     "5 members": ("fewer members, larger folds", {"n_members": 5}),
     "16 members": ("more members, smaller folds", {"n_members": 16}),
     "standard features": (
@@ -139,8 +143,11 @@ def make(name: str, tasks: Mapping[str, str] | None = None, seed: int | None = N
 
 
 def recipe(name: str) -> str:
-    """Return a short mark of a variant's parameters; those of its objects count, not the objects."""
-    params = make(name).get_params()
+    """Return a short mark of a variant's parameters; those of its objects count, not the objects.
+
+    What is None or False is left out, so that a new parameter that is off leaves the mark alone.
+    """
+    params = {k: v for k, v in make(name).get_params().items() if v is not None and v is not False}
     text = "; ".join(f"{key}={value!r}" for key, value in sorted(params.items()))
     return f"{zlib.crc32(text.encode()):08x}"
 

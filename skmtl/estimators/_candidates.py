@@ -177,8 +177,7 @@ def fit_candidates(
     held_out = [fitted.held_out for fitted in fits if fitted.held_out is not None]
     weights, together = np.ones((1, len(estimator.tasks_))), None
     if held_out:
-        rows = valid or train
-        weights = select_weights(held_out, rows.targets, rows.weights)
+        weights = select_weights(held_out, *(valid or train).judged())
         together = blend(held_out, weights)
     first = next(iter(parts.values()))
     for name in ("net_", "sharing_", "n_iter_", "best_epoch_", "null_losses_"):
@@ -218,7 +217,8 @@ def judge(estimator: Any, outputs: list[TaskOutput] | None, rows: Rows) -> None:
                 "held out none. Fit with `early_stopping=True`, or with X_val and y_val."
             )
         return
+    targets, weights = rows.judged()
     if estimator.calibration == "temperature":
-        estimator._temperatures = fit_temperatures(outputs, rows.targets, rows.weights)
+        estimator._temperatures = fit_temperatures(outputs, targets, weights)
         outputs = with_temperatures(outputs, estimator._temperatures)
-    estimator._conformity = Conformity.of(outputs, rows.targets.values, rows.targets.mask)
+    estimator._conformity = Conformity.of(outputs, targets.values, targets.mask)

@@ -112,8 +112,9 @@ def fit_net(
         _learn_null_losses(estimator, train_data, continues=continues)
         train_data = _normalized(estimator, train_data)
         valid_data = valid_data and _normalized(estimator, valid_data)
-        if train.folds is not None:
-            train_data, valid_data = _bagged(train_data, train.folds)
+        if train.draws is not None:
+            train_data, left_out = _bagged(train_data, train.draws)
+            valid_data = left_out if stops and valid is None else valid_data
     training = Training(
         estimator, net, train_data, valid_data, stops, max_epochs, data, like, checkpoint
     )
@@ -123,7 +124,7 @@ def fit_net(
     if valid_data is not None:
         with torch_threads(estimator.n_threads):
             z = held_out_outputs(net, valid_data)
-            held_out = outputs_of(estimator, valid_data.layout, z)
+            held_out = outputs_of(estimator, valid_data.layout, z, has_gaps=True)
     return Fitted(net, held_out, training.error)
 
 
@@ -191,14 +192,14 @@ def _normalized(estimator: Any, data: TaskData) -> TaskData:
     return replace(data, scale=1.0 / data.scale.new_tensor(losses))
 
 
-def _bagged(data: TaskData, folds: np.ndarray) -> tuple[TaskData, TaskData]:
-    """Give each member all folds but its own to train on, and its own to be judged by."""
-    n_members, device = folds.max() + 1, data.y.device
-    theirs = [np.flatnonzero(folds != member) for member in range(n_members)]
-    own = [np.flatnonzero(folds == member) for member in range(n_members)]
+def _bagged(data: TaskData, draws: np.ndarray) -> tuple[TaskData, TaskData]:
+    """Give each member the rows that it learns from, and those that it is judged by."""
+    device, every = data.y.device, np.arange(draws.shape[1])
+    theirs = [np.repeat(every, own) for own in draws]
+    left_out = [np.flatnonzero(own == 0) for own in draws]
     train, valid = (
         replace(data, members=tuple(torch.from_numpy(rows).to(device) for rows in of_members))
-        for of_members in (theirs, own)
+        for of_members in (theirs, left_out)
     )
     return train, valid
 

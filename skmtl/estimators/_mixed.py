@@ -81,12 +81,13 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         prediction is the mean of theirs.  ``"auto"``: 8 if each leaves out a fold (see
         `bagging`) of at least 24 labelled rows; 1 for fewer rows, without early stopping,
         with X_val, and with the trunks ``"tabm"``, ``"cnn"`` and modules of your own.
-    bagging : "folds" or None, default="folds"
+    bagging : {"folds", "bootstrap"} or None, default="folds"
         With several members and early stopping, ``"folds"``: the training rows are parted into
         one fold per member, each member learns from all rows but its fold, and all are judged
         together by what each says of its own fold, so that no row is lost to validation.
-        None: all members learn from the same rows, in one order, and differ by their initial
-        weights.
+        ``"bootstrap"``: each member learns from as many rows as there are, drawn with replacement,
+        and with early stopping is judged by those that it did not draw.  None: all members learn
+        from the same rows, in one order, and differ by their initial weights.
     optimizer : str or type, default="adamw"
         ``"adamw"``, ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"nadam"``, ``"radam"`` or a class
         of torch.optim.

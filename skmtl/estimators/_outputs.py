@@ -120,7 +120,9 @@ def _encoded(estimator: Any, X: Any, n_rows: int) -> Iterator[Any]:
         yield from _chunks(encode_features(preprocess, rows[start : start + at_once]), n_rows)
 
 
-def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
+def outputs_of(
+    estimator: Any, layout: Layout, z: Tensor, *, has_gaps: bool = False
+) -> list[TaskOutput]:
     """Turn a net's outputs into probabilities and numbers.
 
     Parameters
@@ -131,6 +133,8 @@ def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
         The tasks in the net.
     z : Tensor of shape (member, output row, sample)
         Outputs, on the CPU.
+    has_gaps : bool, default=False
+        Whether NaN stands for rows that a member does not speak of.
 
     Returns
     -------
@@ -138,11 +142,12 @@ def outputs_of(estimator: Any, layout: Layout, z: Tensor) -> list[TaskOutput]:
         Means over the members, in the order of the estimator's tasks.
     """
     tasks, scaler = estimator.tasks_, estimator._scaler
+    mean = np.nanmean if has_gaps else np.mean
     by_user: list[Any] = [None] * len(tasks)
     for group, columns in zip(layout.groups, layout.columns_of_groups, strict=True):
         linked = group.head.link(group.outputs(z)).numpy()
         # Mean over members, then (task, sample, output or class).
-        linked = (linked[0] if len(linked) == 1 else linked.mean(0)).transpose(0, 2, 1)
+        linked = (linked[0] if len(linked) == 1 else mean(linked, axis=0)).transpose(0, 2, 1)
         positions = layout.order[group.tasks]
         if not tasks[positions[0]].has_classes:  # all at once, for there may be hundreds
             linked = linked * scaler.scale_[columns] + scaler.mean_[columns]

@@ -32,7 +32,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda v: isinstance(v, str) and v in {"fast", "default", "best"},
     ),
     "calibration": ("'temperature' or None", lambda v: v is None or v == "temperature"),
-    "bagging": ("'folds' or None", lambda v: v is None or v == "folds"),
+    "bagging": (
+        "'folds', 'bootstrap' or None",
+        lambda v: v is None or (isinstance(v, str) and v in {"folds", "bootstrap"}),
+    ),
     "ema_decay": (
         "'auto' or a number of at least 0 and below 1",
         lambda v: v == "auto" or (_number(v) and 0 <= v < 1),

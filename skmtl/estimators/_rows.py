@@ -38,15 +38,16 @@ class Rows:
         Weights of the cells.
     row_weights : ndarray of shape (n_samples,)
         Weights of the rows, for the means and scales of features.
-    folds : ndarray of shape (n_samples,), int, default=None
-        The member that leaves a row out of its training, and is judged by it.
+    draws : ndarray of shape (n_members, n_samples), int, default=None
+        How often each member learns from each row; it is judged by those that it never does.
+        None: all members learn from all rows.
     """
 
     X: Any
     targets: Targets
     weights: np.ndarray
     row_weights: np.ndarray
-    folds: np.ndarray | None = None
+    draws: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Rows:
         """Select rows.
@@ -68,6 +69,21 @@ class Rows:
         """Leave out rows without any label of positive weight."""
         keep = (self.weights > 0).any(axis=1)
         return self if keep.all() else self.take(np.flatnonzero(keep))
+
+    def judged(self) -> tuple[Targets, np.ndarray]:
+        """Select what networks are judged by: the rows that a member left out, or all.
+
+        Returns
+        -------
+        targets : Targets
+            Encoded targets.
+        weights : ndarray of shape (n_rows, n_columns)
+            Weights of the cells.
+        """
+        if self.draws is None:
+            return self.targets, self.weights
+        rows = np.flatnonzero((self.draws == 0).any(axis=0))
+        return self.targets.take(rows), self.weights[rows]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -174,11 +190,11 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
     """
     if estimator.n_members != "auto":
         return int(estimator.n_members)
-    has_folds = estimator.bagging == "folds" and estimator.early_stopping and validation is None
+    is_judged = estimator.bagging is not None and estimator.early_stopping and validation is None
     if (
         is_partial
         or estimator.preset == "fast"
-        or not has_folds
+        or not is_judged
         or len(rows) < ROWS_PER_MEMBER * N_MEMBERS
     ):
         return 1
@@ -214,25 +230,27 @@ def choose_rows(
     """
     if is_partial:
         return rows, None, False
+    is_bagged = estimator.bagging is not None and estimator.n_members_ > 1
+    if is_bagged and estimator.bagging == "bootstrap":
+        rows = _with_draws(estimator, rows, seeds)
     if validation is not None:
         X, y, weight = validation
         judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
         return rows, judges, bool(estimator.early_stopping)
     stops = estimator.early_stopping
-    is_bagged = estimator.bagging == "folds" and estimator.n_members_ > 1
     if stops == "auto":
         least = ROWS_PER_MEMBER * estimator.n_members_ if is_bagged else EARLY_STOPPING_ROWS
         stops = len(rows) >= least
     if not stops:
         return rows, None, False
     if is_bagged:
-        return _with_folds(estimator, rows, seeds), None, True
+        return (_with_folds(estimator, rows, seeds) if rows.draws is None else rows), None, True
     fraction = estimator.validation_fraction
     return (*split_rows(rows, estimator.tasks_, fraction, seeds), True)
 
 
 def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
-    """Part the rows into one fold per member: the same ones if a fit goes on with the rows."""
+    """Part the rows into one fold per member, which leaves it out."""
     n_members = estimator.n_members_
     if len(rows) < 2 * n_members:
         raise ValueError(
@@ -240,12 +258,24 @@ def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
             f"{len(rows)} labelled rows are too few for `n_members = {n_members}`. Set "
             "`n_members=1`, `bagging=None` or `early_stopping=False`."
         )
+    shares = np.full(n_members, 1 / n_members)
+    folds = stratified_folds(rows.targets, estimator.tasks_, shares, _random(estimator, seeds))
+    own = np.arange(n_members)[:, None]
+    return replace(rows, draws=(folds != own).astype(np.intp))
+
+
+def _with_draws(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
+    """Draw as many rows as there are for each member, with replacement."""
+    n, random = len(rows), _random(estimator, seeds)
+    drawn = [random.randint(n, size=n) for _ in range(estimator.n_members_)]
+    return replace(rows, draws=np.stack([np.bincount(own, minlength=n) for own in drawn]))
+
+
+def _random(estimator: Any, seeds: Seeds) -> np.random.RandomState:
+    """Return what parts or draws the rows: the same if a fit goes on with them."""
     if estimator._fold_seed is None:
         estimator._fold_seed = seeds.draw()
-    random = np.random.RandomState(estimator._fold_seed)
-    shares = np.full(n_members, 1 / n_members)
-    folds = stratified_folds(rows.targets, estimator.tasks_, shares, random)
-    return replace(rows, folds=folds)
+    return np.random.RandomState(estimator._fold_seed)
 
 
 def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seeds) -> Any:

@@ -233,5 +233,6 @@ def has_labels(data: TaskData) -> Tensor:
     Tensor of shape (task,), bool
         In the order of the layout.
     """
+    w = data.w if data.members is None else data.w[torch.cat(data.members)]
     groups = data.layout.groups
-    return torch.cat([(group.weights_of(data.w.T) > 0).flatten(1).any(1) for group in groups])
+    return torch.cat([(group.weights_of(w.T) > 0).flatten(1).any(1) for group in groups])

@@ -24,9 +24,10 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
     Returns
     -------
     Tensor of shape (member, output row, sample), float64
-        On the CPU.  If each member has a fold, there is one member: each row is that of the
-        member which did not learn from it, rows in the order of the table and NaN for a row of
-        no fold.
+        On the CPU.  If members have rows of their own, each row is told by the members that did
+        not learn from it, the first of them first, and NaN fills up where others had more of
+        them: one member alone if each has a fold.  Rows are in the order of the table, without
+        those that all members learned from.
     """
     network, objective = net.module_, net.criterion_
     n_rows = data.n_rows(is_shuffled=False)
@@ -39,7 +40,11 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
         start += part.shape[-1]
     if data.members is None:
         return z
-    own = z.new_full((1, z.shape[1], len(data)), torch.nan)
-    for of_member, rows in zip(z, data.members, strict=True):
-        own[0][:, rows.cpu()] = of_member[:, : len(rows)]
-    return own
+    members = [rows.cpu() for rows in data.members]
+    told = torch.bincount(torch.cat(members), minlength=len(data))
+    own = z.new_full((int(told.max()), z.shape[1], len(data)), torch.nan)
+    n_before = torch.zeros_like(told)
+    for of_member, rows in zip(z, members, strict=True):
+        own[n_before[rows], :, rows] = of_member[:, : len(rows)].T
+        n_before[rows] += 1
+    return own if bool(told.all()) else own[..., told > 0]

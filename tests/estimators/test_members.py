@@ -52,14 +52,75 @@ def test_a_prediction_is_the_mean_of_the_members(table):
     assert not np.allclose(first, each[1][0], atol=1e-3)
 
 
-def test_the_validation_loss_is_that_of_the_left_out_rows(table):
-    """By hand: each row's loss under the member that did not learn from it."""
+def test_folds_part_the_rows(table):
     X, Y = table
-    fitted = make(max_epochs=1).fit(X, Y)
-    rows, _ = held_out(fitted, X, Y)
+    rows, _ = held_out(make(max_epochs=1).fit(X, Y), X, Y)
     assert sorted(np.concatenate(rows)) == list(range(N))
     sizes = [len(own) for own in rows]
     assert max(sizes) - min(sizes) <= 2
+
+
+def test_a_bootstrap_draws_as_many_rows_with_replacement(table):
+    X, Y = table
+    est = make(max_epochs=1, bagging="bootstrap").fit(X, Y)
+    rows, chosen = held_out(est, X, Y)
+    assert (chosen.draws.sum(axis=1) == N).all()
+    assert all(0.28 < len(own) / N < 0.46 for own in rows)  # (1 - 1 / N)**N = 0.367
+    train, _ = _bagged(on_device(est, chosen, est.net_), chosen.draws)
+    for own, draws in zip(train.members, chosen.draws, strict=True):
+        np.testing.assert_array_equal(np.bincount(own.numpy(), minlength=N), draws)
+
+
+def test_a_bootstrap_needs_no_early_stopping(table):
+    """Members then differ by rows all the same: a member is a net of one's own on these rows."""
+    X, Y = table
+    params = {"early_stopping": False, "dtype": "float64", "preprocess": None, "max_epochs": 1}
+    params |= {"batch_size": -1, "normalize_losses": False, "bagging": "bootstrap"}
+    params |= {"optimizer": "sgd"}
+    est = make(**params).fit(X, Y)
+    draws = held_out(est, X, Y, stops=False)[1].draws
+    assert "valid_loss" not in est.history_
+    start = [make(**params, lr=1e-30).fit(X, Y).net_.module_.state_dict() for _ in range(2)]
+    for member, own in enumerate(draws):
+        rows = np.repeat(np.arange(N), own)
+        one = make(**{**params, "n_members": 1}, lr=1e-30, warm_start=True).fit(X, Y)
+        one.net_.module_.load_state_dict(
+            {name: tensor[member : member + 1] for name, tensor in start[0].items()}
+        )
+        one.set_params(lr=1e-2).fit(X[rows], Y.iloc[rows].reset_index(drop=True))
+        for name, tensor in one.net_.module_.state_dict().items():
+            together = est.net_.module_.state_dict()[name][member : member + 1]
+            torch.testing.assert_close(tensor, together, rtol=1e-9, atol=1e-9)
+
+
+def test_rows_are_judged_by_the_mean_of_the_members_that_left_them_out(table):
+    """By hand; rows that all three drew are not judged."""
+    X, Y = table
+    est = make(bagging="bootstrap").fit(X, Y)
+    _, chosen = held_out(est, X, Y)
+    left_out = chosen.draws == 0
+    judged = left_out.any(axis=0)
+    assert not judged.all()
+    each = members_alone(est, X, Y)
+    for position, name in enumerate(["y", "c"]):
+        values = np.stack([of_member[position] for of_member in each])
+        mean = (values * left_out[..., None]).sum(axis=0)[judged]
+        mean /= left_out.sum(axis=0)[judged, None]
+        if name == "y":
+            expected = np.abs(mean[:, 0] - Y["y"].to_numpy()[judged])
+        else:
+            codes = (Y["c"] == "yes").to_numpy().astype(int)[judged]
+            expected = 1 - mean[np.arange(len(mean)), codes]
+        found = est._conformity.scores[name][:, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bagging", ["folds", "bootstrap"])
+def test_the_validation_loss_is_that_of_the_left_out_rows(table, bagging):
+    """By hand: each row's loss under each member that did not learn from it."""
+    X, Y = table
+    fitted = make(max_epochs=1, bagging=bagging).fit(X, Y)
+    rows, _ = held_out(fitted, X, Y)
     each = members_alone(fitted, X, Y)
     data = on_device(fitted, read(fitted, X, Y), fitted.net_)
     null = dict(zip(data.layout.names, null_losses(data).tolist(), strict=True))
@@ -83,20 +144,21 @@ def read(est, X, Y):
     return read_rows(est, est._encoder, X, Y, None, is_read=False)
 
 
-def held_out(est, X, Y):
-    """The folds that a fit with this seed had."""
-    chosen, valid, stops = choose_rows(est, read(est, X, Y), None, None, is_partial=False)
+def held_out(est, X, Y, stops=True):
+    """The rows that each member left out in a fit with this seed."""
+    chosen, valid, stopped = choose_rows(est, read(est, X, Y), None, None, is_partial=False)
     assert valid is None
-    assert stops
-    return [np.flatnonzero(chosen.folds == member) for member in range(est.n_members)], chosen
+    assert stopped == stops
+    return [np.flatnonzero(own == 0) for own in chosen.draws], chosen
 
 
-def test_a_member_never_meets_its_fold_in_training(table):
+@pytest.mark.parametrize("bagging", ["folds", "bootstrap"])
+def test_a_member_never_meets_its_judges_in_training(table, bagging):
     X, Y = table
     X = np.column_stack([np.arange(N), X])
-    est = make(preprocess=None, max_epochs=1).fit(X, Y)
+    est = make(preprocess=None, max_epochs=1, bagging=bagging).fit(X, Y)
     rows, chosen = held_out(est, X, Y)
-    train, valid = _bagged(on_device(est, chosen, est.net_), chosen.folds)
+    train, valid = _bagged(on_device(est, chosen, est.net_), chosen.draws)
     met, judged = ([set(), set(), set()] for _ in range(2))
     for _ in range(3):
         for batch in BatchIterator(train, 16, torch.Generator().manual_seed(0)):
@@ -129,9 +191,10 @@ def test_early_stopping_judges_all_members_together(table):
 
 @pytest.mark.parametrize("sharing", ["hard", "independent", "mmoe", "ple", "chain"])
 @pytest.mark.parametrize("loss_weights", [None, "uncertainty", "cagrad"])
-def test_members_with_schemes_and_weightings(table, sharing, loss_weights):
+@pytest.mark.parametrize("bagging", ["folds", "bootstrap"])
+def test_members_with_schemes_and_weightings(table, sharing, loss_weights, bagging):
     X, Y = table
-    est = make(sharing=sharing, loss_weights=loss_weights, max_epochs=3)
+    est = make(sharing=sharing, loss_weights=loss_weights, bagging=bagging, max_epochs=3)
     if sharing == "independent" and loss_weights == "cagrad":
         with pytest.raises(ValueError, match="they share none"):
             est.fit(X, Y)
@@ -141,9 +204,10 @@ def test_members_with_schemes_and_weightings(table, sharing, loss_weights):
     assert est.predict(X).shape == Y.shape
 
 
-def test_a_warm_start_keeps_the_folds(table):
+@pytest.mark.parametrize("bagging", ["folds", "bootstrap"])
+def test_a_warm_start_keeps_the_folds(table, bagging):
     X, Y = table
-    est = make(random_state=None, warm_start=True, max_epochs=1).fit(X, Y)
+    est = make(random_state=None, warm_start=True, max_epochs=1, bagging=bagging).fit(X, Y)
     before, _ = held_out(est, X, Y)
     est.fit(X, Y)
     after, _ = held_out(est, X, Y)
@@ -179,6 +243,7 @@ def test_auto_takes_folds_where_there_are_rows_for_them(table):
     assert make(**params).fit(X[:23], Y[:23]).n_members_ == 1
     assert make(early_stopping=False, **params).fit(X, Y).n_members_ == 1
     assert make(bagging=None, **params).fit(X, Y).n_members_ == 1
+    assert make(bagging="bootstrap", **params).fit(X, Y).n_members_ == 8
     assert make(**params).fit(X, Y, X_val=X[:30], y_val=Y[:30]).n_members_ == 1
     passed = make(**params).partial_fit(X, Y)
     assert passed.n_members_ == 1
@@ -187,3 +252,32 @@ def test_auto_takes_folds_where_there_are_rows_for_them(table):
     assert grown.fit(X, Y).n_members_ == 1  # goes on with the one network
     with pytest.raises(ValueError, match="`n_members` must be 'auto' or a whole number"):
         make(n_members="many").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"sharing": "auto"},
+        {"calibration": "temperature"},
+        {"sharing": "independent", "n_members": 2},
+        {"n_members": 2, "early_stopping": False},
+    ],
+)
+def test_what_bootstraps_go_with(table, params):
+    X, Y = table
+    est = make(bagging="bootstrap", **params).fit(X, Y)
+    mean, std = est.predict(X, return_std=True)
+    assert np.isfinite(mean["y"]).all()
+    assert (std["y"] > 0).all()
+    if est.early_stopping:
+        assert np.isfinite(est.predict_interval(X)["y"]).all()
+
+
+def test_a_bootstrap_is_judged_by_validation_rows_that_are_given(table):
+    X, Y = table
+    est = make(bagging="bootstrap", max_epochs=1).fit(
+        X[:100], Y[:100], X_val=X[100:], y_val=Y[100:]
+    )
+    weights = next(est.net_.module_.parameters())
+    assert not torch.allclose(weights[0], weights[1], atol=1e-2)
+    assert len(est._conformity.scores["c"]) == N - 100
