@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.accuracy_splits import Table
 from benchmarks.calibration import calibration_error, coverage, held, report, run_one
+from skmtl.tasks import TaskOutput
 from tests.benchmarks.test_accuracy import mixed
 
 
@@ -38,6 +39,14 @@ class Promise:
         every = np.ones((len(X), 3), bool)
         return {"sold": np.tile([True, False], (len(X), 1)), "body": every}
 
+    def predict_outputs(self, X):
+        shares = {"sold": [0.6, 0.4], "body": [0.5, 0.3, 0.2]}
+        told = [(task, shares.get(task.name, [0.0])) for task in self.tasks_]
+        return [TaskOutput(task, np.tile(row, (len(X), 1))) for task, row in told]
+
+    def _reaches(self, coverage, joint):
+        return {"sold": np.array([0.39]), "body": np.array([0.75])}
+
 
 class _Task:
     def __init__(self, name, classes):
@@ -55,6 +64,8 @@ def test_coverage_by_hand():
     told = coverage(Promise(table), table, table)
     assert told["intervals"] == found["size"].mean()
     assert told["sets"] == pytest.approx((found["sold"].mean() + 1) / 2)
+    of_bodies = (table.Y["body"] != table.classes["body"][2]).mean()
+    assert told["threshold"] == pytest.approx(of_bodies / 2)  # of "sold" no class is likely enough
     complete = sold.notna().to_numpy()
     inside = (size[complete] >= 0) & (size[complete] <= 100) & (sold[complete] == "no")
     assert told["joint"] == pytest.approx(inside.mean())
