@@ -260,7 +260,10 @@ def report(study: Study, loads: Sequence[float]) -> Iterator[str]:
     others = [name for name in study.models if name != BASE]
     for models in filter(None, halves(others)):
         shown = [BASE, *models]
-        lines = [[name, *(cell(study, name, model) for model in shown)] for name in study.sets]
+        lines = [
+            [name, *(cell(study, study.means, name, model) for model in shown)]
+            for name in study.sets
+        ]
         yield "### Mean error by set, the best of all variants in bold\n\n" + markdown(
             ["set", *shown], lines
         )

@@ -21,6 +21,7 @@ from benchmarks.measuring import machine, markdown
 from benchmarks.quality import missing_share
 
 CLOCK = "histgb"  # whose fit times are the unit
+BEST = "skmtl best"
 MOST_MISSING = 0.2  # share of the sets without a result from which on a model is not ranked
 
 
@@ -35,13 +36,10 @@ class Study:
 
     @cached_property
     def used(self) -> pd.DataFrame:
-        """Rows of models that never failed on the set, and of repeats that are done for most."""
+        """Rows of models that never failed on the set."""
         pairs = pd.MultiIndex.from_frame(self.rows[["dataset", "model"]])
         failed = self.rows["status"] != "ok"
-        kept = self.rows[~pairs.isin(pairs[failed])]
-        counts = kept.groupby(["dataset", "repeat"])["model"].nunique()
-        full = counts[counts == counts.groupby("dataset").transform("max")].index
-        return kept[pd.MultiIndex.from_frame(kept[["dataset", "repeat"]]).isin(full)]
+        return self.rows[~pairs.isin(pairs[failed])]
 
     @cached_property
     def sets(self) -> list[str]:
@@ -59,20 +57,38 @@ class Study:
 
     @cached_property
     def means(self) -> pd.DataFrame:
-        """Mean errors over the repeats, sets by models."""
-        table = self.used.pivot_table(index="dataset", columns="model", values="error")
-        return table.reindex(index=self.sets, columns=self.models)
+        """Mean errors of all models."""
+        return self.compared(self.models)
+
+    def compared(self, models: Sequence[str], value: pd.Series | None = None) -> pd.DataFrame:
+        """Return means, sets by models, over the repeats that all ran which ran on the set.
+
+        Of the errors, or of a `value` for each of the used rows.
+        """
+        found = self.used if value is None else self.used.assign(error=value)
+        found = found[found["model"].isin(list(models))]
+        table = found.pivot_table("error", ["dataset", "repeat"], "model")
+        by_set = {name: _mean_of_shared(part) for name, part in table.groupby(level="dataset")}
+        return pd.DataFrame(by_set).T.reindex(index=self.sets, columns=list(models))
 
     def lacking(self, models: Sequence[str]) -> list[str]:
         """Return the models that ran on too few sets to be ranked."""
         gaps = self.means[list(models)].isna().mean()
         return list(gaps[gaps > MOST_MISSING].index)
 
-    def ranks(self, models: Sequence[str], values: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Return ranks, 1 is best, on the sets that all models ran on that ran on most."""
-        table = self.means if values is None else values
+    def ranked(self, models: Sequence[str], value: pd.Series | None = None) -> pd.DataFrame:
+        """Return means of the models that ran on most sets, on the sets that all of them ran on."""
         kept = [name for name in models if name not in self.lacking(models)]
-        return table[kept].dropna().rank(axis=1)
+        return self.compared(kept, value).dropna()
+
+    def ranks(self, models: Sequence[str], value: pd.Series | None = None) -> pd.DataFrame:
+        """Return their ranks, 1 is best."""
+        return self.ranked(models, value).rank(axis=1)
+
+    def on(self, model: str) -> Study:
+        """Return what there is of the sets that a model ran on."""
+        there = self.used.loc[self.used["model"] == model, "dataset"].unique()
+        return replace(self, rows=self.rows[self.rows["dataset"].isin(there)])
 
     def verdict(self, name: str, model: str) -> int:
         """Return 1 if the base is better on a set by the corrected test, -1 if worse, else 0."""
@@ -96,6 +112,11 @@ class Study:
         return pd.Series({name: missing_share(self.entries[name]) for name in self.sets})
 
 
+def _mean_of_shared(part: pd.DataFrame) -> pd.Series:
+    """Return means over the repeats of a set that all models ran that ran at all."""
+    return part.loc[:, part.notna().any()].dropna().mean()
+
+
 # ---- text --------------------------------------------------------------------------------------
 
 
@@ -105,8 +126,10 @@ def report(study: Study, loads: Sequence[float]) -> Iterator[str]:
     yield machine(loads, float(rows[["fit_cpu", "predict_cpu"]].sum().sum())) + " " + versions()
     yield not_run(study)
     yield sets_table(study)
-    yield summary(study)
-    for base in (study.base, "skmtl best"):
+    yield summary(study) + "\n\n![Mean ranks of the defaults](accuracy.png)"
+    if BEST in study.lacking(study.models):
+        yield summary(study.on(BEST), f"Sets on which `{BEST}` ran")
+    for base in (study.base, BEST):
         if base in study.models:
             yield against(replace(study, base=base))
     yield by_task(study)
@@ -164,13 +187,13 @@ def sets_table(study: Study) -> str:
     return f"### Sets\n\n{markdown(head, lines)}"
 
 
-def summary(study: Study) -> str:
+def summary(study: Study, title: str = "All sets") -> str:
     """Return ranks and times of all models."""
     some, every = study.ranks(study.defaults), study.ranks(study.models)
     ratios = study.times.div(study.times[CLOCK], axis=0) if CLOCK in study.times else study.times
     predict = study.used.groupby("model")["predict_cpu"].median()
     both = pd.DataFrame({"defaults": some.mean(), "all": every.mean()}).reindex(study.models)
-    complete = study.means[every.columns].loc[every.index].mean()
+    complete = study.ranked(study.models).mean()
     lines = [
         [
             name,
@@ -187,16 +210,17 @@ def summary(study: Study) -> str:
     left = study.lacking(study.models)
     outside = f"  Not ranked, for too few sets: {', '.join(left)}." if left else ""
     return (
-        f"### All sets\n\nRanks among defaults: over the {len(some)} sets on which all of those "
+        f"### {title}\n\nRanks among defaults: over the {len(some)} sets on which all of those "
         f"ran; among all, and mean error: over {len(every)}.{outside}\n\n{markdown(head, lines)}"
-        f"\n\n{nemenyi_sentence(some)}\n\n![Mean ranks of the defaults](accuracy.png)"
+        f"\n\n{nemenyi_sentence(some)}"
     )
 
 
 def against(study: Study) -> str:
     """Return the comparison of the base with each other model."""
-    base, means = study.base, study.means
-    gains = {m: (means[m] - means[base]).dropna() for m in study.models if m != base}
+    base = study.base
+    means = {m: study.compared([base, m]) for m in study.models if m != base}
+    gains = {m: (pair[m] - pair[base]).dropna() for m, pair in means.items()}
     gains = {model: gain for model, gain in gains.items() if len(gain)}
     p = np.array([signed_rank_test(gain.to_numpy()) for gain in gains.values()])
     ratios = study.times[base] if base in study.times else pd.Series(dtype=float)
@@ -218,8 +242,8 @@ def against(study: Study) -> str:
     head = ["peer", "wins/ties/losses by set", "lower mean error", "median gain", "p over sets"]
     head += ["p, Holm", "times its fit, median"]
     return (
-        f"### `{base}` against each\n\nA gain is the peer's error minus ours; the sets are those "
-        f"that both ran on.\n\n{markdown(head, lines)}"
+        f"### `{base}` against each\n\nA gain is the peer's error minus ours; sets and repeats are "
+        f"those that both ran on.\n\n{markdown(head, lines)}"
     )
 
 
@@ -227,7 +251,7 @@ def by_labels(study: Study) -> str:
     """Return ranks on the sets that lack labels, and on the others."""
     ranked = study.ranks(study.models)
     lacks = study.labels_missing[ranked.index] > 0
-    errors = study.means[ranked.columns]
+    errors = study.ranked(study.models)
     parts = {"missing labels": lacks, "none missing": ~lacks}
     lines = [
         [
@@ -261,9 +285,7 @@ def by_measure(study: Study) -> str:
             parts[part].append(there.mean() if len(there) else np.nan)
     tables = {}
     for part, values in parts.items():
-        long = study.used.assign(value=values)
-        wide = long.pivot_table(index="dataset", columns="model", values="value")
-        tables[part] = study.ranks(study.models, wide.reindex(columns=study.models))
+        tables[part] = study.ranks(study.models, pd.Series(values, study.used.index))
     names = study.ranks(study.models).mean().sort_values().index
     lines = [[n, *(number(table[n].mean(), 2) for table in tables.values())] for n in names]
     head = ["model", *(f"{part} ({len(table)} sets)" for part, table in tables.items())]
@@ -278,11 +300,12 @@ def error_tables(study: Study) -> Iterator[str]:
         for part, which in ((lacks, "missing labels"), (~lacks, "no label missing")):
             names = [name for name in study.sets if part[name]]
             if names and models:
-                lines = [[name, *(cell(study, name, model) for model in models)] for name in names]
+                means = study.compared(models)
+                lines = [[name, *(cell(study, means, name, m) for m in models)] for name in names]
                 yield f"### Mean error, {told}, {which}\n\n" + markdown(["set", *models], lines)
 
 
-def cell(study: Study, name: str, model: str) -> str:
+def cell(study: Study, means: pd.DataFrame, name: str, model: str) -> str:
     """Return the mean error, the best of the row in bold, or why there is none."""
     found = study.rows[(study.rows["dataset"] == name) & (study.rows["model"] == model)]
     if found.empty:
@@ -290,8 +313,7 @@ def cell(study: Study, name: str, model: str) -> str:
     bad = found[found["status"] != "ok"]["status"]
     if len(bad):
         return bad.iloc[0] if bad.iloc[0].startswith("n/a") else "n/a (error)"
-    value = study.means.loc[name, model]
-    best = study.means.loc[name].min()
+    value, best = means.loc[name, model], means.loc[name].min()
     if np.isnan(value):
         return "not yet run"
     return f"**{value:.3f}**" if value == best else f"{value:.3f}"

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from benchmarks import accuracy, accuracy_peers, accuracy_report
 from benchmarks.accuracy_errors import LEAST, class_error, is_scored, number_error
 from benchmarks.accuracy_models import OutOfTimeError, Plain, Tuned, limited
 from benchmarks.accuracy_peers import LIBRARIES, TUNED, Categories, codes, dense, why_missing
 from benchmarks.accuracy_splits import Table, fingerprint, inner_splits, n_repeats, split
-from benchmarks.accuracy_tasks import by_task
+from benchmarks.accuracy_tasks import by_task, verdicts
 from skmtl import MultiTaskNetClassifierRegressor
 
 KINDS = {"size": "regression", "sold": "binary", "body": "multiclass"}
@@ -434,7 +435,7 @@ def test_the_report_has_all_rows_the_losing_ones_too(study):
     assert "- `absent`: not run" in text
     assert "- f, repeat 1, `histgb`: error: x" in text
     assert "| a | 0.500 | 0.600 | 0.700 | **0.400** |" in text
-    assert "| f | 0.550 | 0.600 | n/a (error) | n/a (time) |" in text
+    assert "| f | **0.550** | 0.600 | n/a (error) | n/a (time) |" in text
     assert "| tabm | 0/0/1 | 0 of 1 |" in text
     assert "Not ranked, for too few sets: tabm" in text
     assert "1 sets lack labels" in text
@@ -457,6 +458,21 @@ def test_the_figure_is_drawn(study, tmp_path):
     assert (tmp_path / "ranks.png").stat().st_size > 5_000
 
 
+def test_a_table_compares_over_the_repeats_that_its_models_share(study):
+    """The tuned forest has one repeat more; with others it is judged by those that they have."""
+    extra = study.rows[(study.rows["dataset"] == "a") & (study.rows["model"] == "rf tuned")]
+    more = replace(study, rows=pd.concat([study.rows, extra.assign(repeat=5, error=0.1)[:1]]))
+    assert more.compared(["rf tuned"]).loc["a", "rf tuned"] == pytest.approx(1.2 / 3)
+    assert more.compared(["ours", "rf tuned"]).loc["a", "rf tuned"] == pytest.approx(0.55)
+    pd.testing.assert_frame_equal(more.means, study.means)
+    assert more.compared(["ours", "tabm"]).loc["b"].isna().tolist() == [False, True]
+
+
+def test_sets_of_one_model_alone(study):
+    assert study.on("histgb").sets == list("abcde")
+    assert study.on("tabm").sets == ["a"]
+
+
 def test_tasks_are_counted_against_nets_of_their_own():
     """By hand: of three tasks on two repeats one is worse, one better, one about the same."""
     errors = {
@@ -469,8 +485,24 @@ def test_tasks_are_counted_against_nets_of_their_own():
             for model, texts in errors.items()
             for repeat, text in enumerate(texts)
         ]
-    )
+    ).assign(n_test=25, n_train=75)
     study = SimpleNamespace(used=rows, models=list(errors))
     text = by_task(study)
     assert "3 tasks of 1 sets" in text
-    assert "| skmtl default | 1 | 1 | +0.0125 | +0.10 (a, task 1) |" in text
+    assert "The 3 of them with several repeats are tested" in text
+    # Without spread the second task is better, whatever the correction.
+    assert "| skmtl default | 1 | 1 | +0.0125 | +0.10 (a, task 1) | 0 / 1 | 0 / 1 |" in text
+
+
+def test_verdicts_by_hand():
+    """Three repeats each; t with 2 degrees of freedom has to be above 4.30."""
+    index = pd.MultiIndex.from_product([["a"], [0, 1, 2], [0, 1, 2]])
+    index.names = ["dataset", "task", "repeat"]
+    values = [0.10, 0.11, 0.12, -0.10, -0.11, -0.12, 0.1, -0.1, 0.2]
+    found = verdicts(pd.Series(values, index), pd.Series({"a": 1 / 3}))
+    t = 0.11 / (0.01 * np.sqrt(1 / 3 + 1 / 3))
+    p = 2 * scipy.stats.t.sf(t, 2)
+    assert 3 * p < 0.05
+    assert found["p"].tolist() == found["p, Holm"].tolist() == [1, -1, 0]
+    single = pd.Series(values, index).xs(0, level="repeat", drop_level=False)
+    assert verdicts(single, pd.Series({"a": 1 / 3})).empty
