@@ -111,6 +111,7 @@ class Fits:
             fit.trainings.append(following)
             still_open.append((fit, trainings))
         self._open = still_open
+        self._groups: list[Group] | None = None
 
     def groups(self) -> list[Group]:
         """Tell which nets are to be trained together next.
@@ -120,7 +121,10 @@ class Fits:
         list of Group
             Stacks, and nets by themselves.
         """
-        return grouped([fit.trainings[-1] for fit, _ in self._open], self._max_memory)
+        if self._groups is None:
+            trainings = [fit.trainings[-1] for fit, _ in self._open]
+            self._groups = grouped(trainings, self._max_memory)
+        return self._groups
 
     def run(self) -> None:
         """Train all nets, until each fit has come to its end."""

@@ -193,6 +193,10 @@ class Layout:
             for group in self.groups
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layout:
+        """Return the layout itself, which never changes."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: a thread may come to know a cached property during a copy."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

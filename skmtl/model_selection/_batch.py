@@ -227,9 +227,9 @@ class _Front:
 
     def whole(self, job: Job, net: Any) -> Any:
         """Return what the search would have fitted, around a fitted net."""
-        whole = self._whole(job)
-        if whole is net or not isinstance(whole, Pipeline):
+        if not isinstance(self.estimator, Pipeline):
             return net
+        whole = self._whole(job)
         steps, _ = self._before(job, whole)
         whole.steps = [*steps, (whole.steps[-1][0], net)]
         return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,19 +155,15 @@ class Network(nn.Module):
             Outputs, on the CPU.
         """
         kept = self._evaluator()
-        network = kept.network if kept else copy.deepcopy(self).eval() if self.training else self
-        like = network.heads.output.weight
+        evaluate = kept or (copy.deepcopy(self).eval() if self.training else self)
+        like = self.heads.output.weight
+        dtype = torch.float64 if kept else like.dtype
         # Of one piece: what stays from each chunk would keep its memory from being used again.
         outputs: Tensor | None = None
         start = 0
         for chunk in chunks:
-            x = torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype)
-            if kept is None or kept.chain is None:
-                z = network(x)
-            elif len(x) <= kept.few_rows:
-                z = torch.from_numpy(_through_few(kept.arrays, network.encode(x).numpy()))
-            else:
-                z = _through(kept.chain, network.encode(x))
+            x = torch.as_tensor(chunk).to(device=like.device, dtype=dtype)
+            z = evaluate(x)
             if len(x) == n_rows:
                 return z.to("cpu", torch.float64)
             if outputs is None:
@@ -183,8 +179,8 @@ class Network(nn.Module):
         if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
             return None
         kept = self._kept  # read once: another thread may replace it
-        if kept is None or kept.version != _version(kept.holders):
-            kept = self._kept = _Evaluator.of(self)
+        if kept is None or not kept.is_current:
+            kept = self._kept = _Evaluator(self)
         return kept
 
     def __getstate__(self) -> dict[str, Any]:
@@ -267,42 +263,54 @@ def _has_hooks(network: Network) -> bool:
     return any(listeners) or any(p._backward_hooks for p in network.parameters())
 
 
-class _Evaluator(NamedTuple):
-    """A copy of a network in float64, and what tells whether it is still one.
+class _Evaluator:
+    """A copy of a network in float64, which computes its outputs.
 
     Parameters
     ----------
-    holders : list of dict
-        The network's dictionaries of tensors and modules.
-    version : list
-        What they held when the copy was made.
     network : Network
-        The copy.
-    chain : list of StackedLinear or None
-        Its layers, if they are all there is to it.
-    arrays : list of (ndarray, ndarray)
-        Their weights and biases.
-    few_rows : int
-        Rows up to which their products are small.
+        To be copied.
     """
 
-    holders: list[dict[str, Any]]
-    version: list[Any]
-    network: Network
-    chain: list[StackedLinear] | None
-    arrays: list[tuple[np.ndarray, np.ndarray]]
-    few_rows: int
+    def __init__(self, network: Network) -> None:
+        self._holders = _holders(network)
+        self._version = _version(self._holders)
+        layers = network.relu_chain()
+        self._network = copy.deepcopy(network).double().eval() if layers is None else None
+        # If there is nothing but layers, they alone are copied: modules take as long again.
+        encoding = network.encoding
+        self._encode = encoding and copy.deepcopy(encoding).double()
+        self._tensors = [
+            (x.weight.detach().double(), x.bias.detach().double()) for x in layers or ()
+        ]
+        self._arrays = [(weight.numpy(), bias.numpy()) for weight, bias in self._tensors]
+        largest = max((weight[0].numel() for weight, _ in self._tensors), default=1)
+        self._few_rows = SMALL_PRODUCT // max(largest, 1)
 
-    @classmethod
-    def of(cls, network: Network) -> _Evaluator:
-        """Copy a network."""
-        holders = _holders(network)
-        version = _version(holders)
-        double = copy.deepcopy(network).double().eval().requires_grad_(False)
-        chain = double.relu_chain()
-        arrays = [(layer.weight.numpy(), layer.bias.numpy()) for layer in chain or ()]
-        largest = max((weight[0].size for weight, _ in arrays), default=1)
-        return cls(holders, version, double, chain, arrays, SMALL_PRODUCT // max(largest, 1))
+    @property
+    def is_current(self) -> bool:
+        """Whether the network is as it was copied."""
+        return self._version == _version(self._holders)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute outputs.
+
+        Parameters
+        ----------
+        x : Tensor of shape (sample, ...), float64
+            Features.
+
+        Returns
+        -------
+        Tensor of shape (member, output row, sample)
+            Outputs.
+        """
+        if self._network is not None:
+            return self._network(x)
+        h = x if self._encode is None else self._encode(x)
+        if len(h) <= self._few_rows:
+            return torch.from_numpy(_through_few(self._arrays, h.numpy()))
+        return _through(self._tensors, h)
 
 
 def _holders(network: Network) -> list[dict[str, Any]]:
@@ -320,20 +328,18 @@ def _version(holders: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def _through(chain: list[StackedLinear], h: Tensor) -> Tensor:
-    """Compute outputs, shape (member, output row, sample); calls of modules take as long again."""
-    *hidden, last = chain
-    for layer in hidden:
-        h = layer.forward(h).relu_()
-    return last.forward(h).transpose(1, 2)
+def _through(layers: list[tuple[Tensor, Tensor]], h: Tensor) -> Tensor:
+    """Compute the outputs of linear layers with ReLUs between, (member, output row, sample)."""
+    h = h.expand(len(layers[0][0]), -1, -1)  # (member, sample, feature)
+    for position, (weight, bias) in enumerate(layers):
+        h = torch.baddbmm(bias, h.relu_() if position else h, weight)
+    return h.transpose(1, 2)
 
 
-def _through_few(arrays: list[tuple[np.ndarray, np.ndarray]], h: np.ndarray) -> np.ndarray:
+def _through_few(layers: list[tuple[np.ndarray, np.ndarray]], h: np.ndarray) -> np.ndarray:
     """Compute the same of a few rows."""
-    for position, (weight, bias) in enumerate(arrays):
-        if position:
-            np.maximum(h, 0.0, out=h)
-        h = h @ weight  # (copy, sample, feature)
+    for position, (weight, bias) in enumerate(layers):
+        h = (np.maximum(h, 0.0, out=h) if position else h) @ weight
         h += bias
     return h.transpose(0, 2, 1)
 
