@@ -21,10 +21,10 @@ def test_costs_by_hand():
 
 
 def test_a_device_that_gives_other_numbers_is_not_timed(monkeypatch):
-    monkeypatch.setattr(gpu, "largest_difference", lambda device, **params: 1e-3)
+    monkeypatch.setattr(gpu, "largest_difference", lambda *_, **__: 1e-3)
     with pytest.raises(SystemExit, match=r"one network: cpu and the CPU differ by 1\.0e-03"):
         gpu.check("cpu")
-    monkeypatch.setattr(gpu, "largest_difference", lambda device, **params: np.nan)
+    monkeypatch.setattr(gpu, "largest_difference", lambda *_, **__: np.nan)
     with pytest.raises(SystemExit):
         gpu.check("cpu")
 
