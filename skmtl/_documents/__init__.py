@@ -2,6 +2,7 @@
 
 from skmtl._documents._file import FileError as FileError
 from skmtl._documents._file import read_file as read_file
+from skmtl._documents._file import remove_parts as remove_parts
 from skmtl._documents._file import write_file as write_file
 from skmtl._documents._reader import NetParts as NetParts
 from skmtl._documents._reader import Reader as Reader

@@ -8,12 +8,17 @@ does not have is added: a version, and a checksum for the document and for each 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import threading
+import time
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
@@ -26,6 +31,9 @@ FORMAT = "skmtl.export"
 #: The newest version of the format, which is written; all up to it are read.
 FORMAT_VERSION = 1
 
+
+#: Seconds after which a part is left, where processes cannot be asked.
+ABANDONED = 3_600
 
 #: Whose versions a file tells, for people who look into it.
 LIBRARIES = ("torch", "scikit-learn", "skorch", "numpy", "pandas")
@@ -69,7 +77,8 @@ def write_whole(path: Path, content: bytes) -> None:
     content : bytes
         All of it.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name that no other process or thread takes.
+    part = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -78,6 +87,40 @@ def write_whole(path: Path, content: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name, too, shall outlast a power cut
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what processes that were killed have left of a file.
+
+    Parameters
+    ----------
+    path : Path
+        Name of the file.
+    """
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(FileNotFoundError):  # another process removes it, too
+            if _is_left(part, part.name.removeprefix(f".{path.name}.").split(".")[0]):
+                part.unlink()
+
+
+def _is_left(part: Path, pid: str) -> bool:
+    """Tell whether nobody writes a part any more."""
+    if os.name != "posix" or not pid.isdigit():
+        return time.time() - part.stat().st_mtime > ABANDONED
+    try:
+        os.kill(int(pid), 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # of another user, or no number of a process
+        return False
+    # In a container each start may have the same number.
+    return int(pid) == os.getpid() and threading.active_count() == 1
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
@@ -101,20 +144,35 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]
         If the file is damaged, was written by a newer version, or is of another kind.
     """
     content = Path(path).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    metadata: Any = {}
     try:
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+        if metadata.get("format") == FORMAT:
+            _check_version(path, metadata)
         # Before anything is allocated: whether the sizes in the header are those of the file.
         arrays = load_arrays(content)
-        length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (SafetensorError, ValueError, RecursionError) as error:
+    except FileError:
+        raise
+    # A header that is no JSON, or not of this shape, or of types that NumPy has not.
+    except (
+        SafetensorError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as e:
         raise FileError(
-            f"{path} is not a whole file of skmtl.export: {error}. Copy it again from where it "
+            f"{path} is not a whole file of skmtl.export: {e}. Copy it again from where it "
             "was saved; files of pickle and joblib are read by these."
-        ) from error
+        ) from e
     _check_version(path, metadata)
     _checked(path, metadata, "written_by")
     document = _checked(path, metadata, "document")
     sums = _checked(path, metadata, "arrays")
+    if not isinstance(sums, dict):
+        raise FileError(f"{path} is damaged: it has no list of its arrays. Copy the file again.")
     for name in sorted({*sums, *arrays}):
         if name not in arrays or sums.get(name) != _checksum(arrays[name]):
             raise FileError(

@@ -36,6 +36,16 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
+from torch import nn
+
+#: What every module of torch has, and a file does not: functions that listen, or are compiled.
+HOOKS = frozenset({*vars(nn.Module()), "_compiled_call_impl"}) - {
+    "training",
+    "_parameters",
+    "_buffers",
+    "_non_persistent_buffers_set",
+    "_modules",
+}
 
 #: scikit-learn's that hold arrays and numbers alone, and neither functions nor names of files.
 _SKLEARN = (

@@ -18,9 +18,12 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skmtl._documents._file import FileError
-from skmtl._documents._known import find_class, find_solver
+from skmtl._documents._known import HOOKS, find_class, find_solver
 from skmtl._frames import empty_from
 from skmtl.training import TaskNet
+
+#: Characters that an array of strings may take, whatever its strings are.
+LARGEST_STRINGS = 1 << 22
 
 
 class Reader:
@@ -81,10 +84,15 @@ class Reader:
         return {self.value(key): self.value(item) for key, item in node["items"]}
 
     def _array(self, node: Any) -> np.ndarray:
-        return self.arrays[node["name"]].copy(order="F" if node.get("order") == "F" else "C")
+        array = self._taken(node["name"]).copy(order="F" if node.get("order") == "F" else "C")
+        return array.astype(np.dtype(str(node["dtype"])), order="K") if "dtype" in node else array
+
+    def _taken(self, name: Any) -> np.ndarray:
+        """Return an array that stands beside the document, of which each is held once."""
+        return self.arrays.pop(name)
 
     def _tensor(self, node: Any) -> torch.Tensor:
-        tensor = torch.from_numpy(self.arrays[node["name"]].copy())
+        tensor = torch.from_numpy(self._taken(node["name"]).copy())
         if node["parameter"]:
             return nn.Parameter(tensor, requires_grad=node["requires_grad"] is True)
         return tensor.requires_grad_(node["requires_grad"] is True)
@@ -94,7 +102,7 @@ class Reader:
         if min(shape, default=1) < 0 or int(np.prod(shape)) != len(items):
             raise FileError("The file holds an array whose shape is not that of its cells.")
         if node["is"] == "strings":
-            return np.array([str(item) for item in items], dtype=np.str_).reshape(shape)
+            return _strings([str(item) for item in items], node.get("dtype")).reshape(shape)
         cells = np.empty(len(items), dtype=object)
         for i, item in enumerate(items):
             cells[i] = item
@@ -151,7 +159,11 @@ class Reader:
         return found if options is None else partial(found, **options)
 
     def _index(self, node: Any) -> pd.Index:
-        return pd.Index(self.value(node["labels"]), dtype=self.value(node["dtype"]))
+        labels, names = self.value(node["labels"]), self.value(node.get("names"))
+        if "levels" in node:
+            return pd.MultiIndex.from_tuples(labels, names=names)
+        index = pd.Index(labels, dtype=self.value(node["dtype"]))
+        return index if names is None else index.set_names(names)
 
     def _frame(self, node: Any) -> pd.DataFrame:
         parts = (self.value(node[name]) for name in ("values", "index", "columns"))
@@ -162,7 +174,7 @@ class Reader:
 
     def _generator(self, node: Any) -> torch.Generator:
         generator = torch.Generator()
-        generator.set_state(torch.from_numpy(self.arrays[node["state"]].copy()))
+        generator.set_state(torch.from_numpy(self._taken(node["state"]).copy()))
         return generator
 
     def _random(self, node: Any) -> np.random.RandomState:
@@ -180,7 +192,7 @@ class Reader:
         module = cls.__new__(cls)
         nn.Module.__init__(module)
         self._made[node["id"]] = module
-        module.__setstate__(self._state(node))
+        module.__setstate__(self._state(node, cls))
         return module
 
     def _object(self, node: Any) -> Any:
@@ -189,7 +201,7 @@ class Reader:
             raise FileError(f"The file holds a {cls.__name__} as a plain object.")
         made = cls.__new__(cls)
         self._made[node["id"]] = made
-        self.restore(made, _defaults(cls) | self._state(node))
+        self.restore(made, _defaults(cls) | self._state(node, cls))
         return made
 
     def restore(self, made: Any, state: dict[str, Any]) -> None:
@@ -203,15 +215,36 @@ class Reader:
             Attributes by name.
         """
         if isinstance(made, BaseEstimator):
+            if "memory" in state:  # a folder of somebody's, whose files would be unpickled
+                state["memory"] = None
             BaseEstimator.__setstate__(made, state)  # warns of other versions of scikit-learn
         else:
             made.__dict__.update(state)
 
-    def _state(self, node: Any) -> dict[str, Any]:
+    def _state(self, node: Any, cls: type) -> dict[str, Any]:
         state = self.value(node["state"])
         if type(state) is not dict or not all(type(name) is str for name in state):
             raise FileError("The file holds an object whose attributes have no names.")
+        hooks = HOOKS if issubclass(cls, nn.Module) else frozenset[str]()
+        for name in state:
+            there = inspect.getattr_static(cls, name, None)
+            if name in hooks or callable(there) or isinstance(there, _NO_ATTRIBUTES):
+                raise FileError(f"The file replaces {name!r} of a {cls.__name__}.")
         return state
+
+
+#: What a class has that no object has of its own.
+_NO_ATTRIBUTES = (property, classmethod, staticmethod)
+
+
+def _strings(items: list[str], dtype: Any) -> np.ndarray:
+    """Make an array of strings, each of which takes the place of the longest."""
+    width = max(map(len, items), default=0)
+    found = np.dtype(np.str_) if dtype is None else np.dtype(str(dtype))
+    width = max(width, found.itemsize // 4)
+    if found.kind != "U" or width * len(items) > max(LARGEST_STRINGS, 64 * sum(map(len, items))):
+        raise FileError("The file holds an array of strings that takes far more room than they.")
+    return np.array(items, dtype=found)
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -20,18 +20,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from skmtl._documents._known import find_class, find_solver, path_of
+from skmtl._documents._known import HOOKS, find_class, find_solver, path_of
 from skmtl._frames import describe_empty, is_frame
 from skmtl.training import TaskNet
-
-#: What every module of torch has, and a file does not: dictionaries of functions that listen.
-HOOKS = frozenset(vars(nn.Module())) - {
-    "training",
-    "_parameters",
-    "_buffers",
-    "_non_persistent_buffers_set",
-    "_modules",
-}
 
 
 class Writer:
@@ -165,8 +156,13 @@ class Writer:
     # ---- what may be held in two places
 
     def _array(self, value: np.ndarray) -> dict[str, Any]:
+        if isinstance(value, np.ma.MaskedArray) or value.dtype == np.longdouble != np.float64:
+            self.refuse(value, what=f"a {type(value).__name__} of {value.dtype}")
         if value.dtype.kind in "biuf":
-            node = {"is": "array", "name": self._store(value)}
+            native = value.astype(value.dtype.newbyteorder("="), copy=False)
+            node: dict[str, Any] = {"is": "array", "name": self._store(native)}
+            if native.dtype.str != value.dtype.str:
+                node["dtype"] = value.dtype.str
             # By columns: sums of products depend on the order, in the last bits.
             by_columns = value.flags.f_contiguous and not value.flags.c_contiguous
             return {**node, "order": "F"} if by_columns else node
@@ -174,7 +170,8 @@ class Writer:
             self.refuse(value, what=f"an array of {value.dtype}")
         kind = {"O": "objects", "U": "strings"}[value.dtype.kind]
         cells = self._listed(value.ravel().tolist())
-        return {"is": kind, "shape": list(value.shape), "items": cells}
+        node = {"is": kind, "shape": list(value.shape), "items": cells}
+        return node if kind == "objects" else {**node, "dtype": value.dtype.str}
 
     def _tensor(self, value: torch.Tensor) -> dict[str, Any]:
         array = value.detach().cpu().numpy()
@@ -183,7 +180,12 @@ class Writer:
         return {**node, "requires_grad": value.requires_grad}
 
     def _index(self, value: pd.Index) -> dict[str, Any]:
-        return {"is": "index", "labels": self._listed(value), "dtype": self.node(value.dtype)}
+        node: dict[str, Any] = {"is": "index", "labels": self._listed(value)}
+        if any(name is not None for name in value.names):
+            node["names"] = self._listed(value.names)
+        if isinstance(value, pd.MultiIndex):
+            return {**node, "levels": value.nlevels}
+        return {**node, "dtype": self.node(value.dtype)}
 
     def _frame(self, value: pd.DataFrame) -> dict[str, Any]:
         if not all(dtype.kind == "f" for dtype in value.dtypes):
@@ -218,7 +220,7 @@ class Writer:
 
     def _object(self, value: Any) -> dict[str, Any]:
         name, state = self._name(value), value.__getstate__()
-        if isinstance(value, list | dict | str | int | float) or type(state) not in (
+        if isinstance(value, list | tuple | dict | str | int | float) or type(state) not in (
             dict,
             type(None),
         ):

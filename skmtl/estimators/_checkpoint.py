@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +13,17 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import torch
+from scipy import sparse
+from torch import nn
 
 from skmtl._frames import frame_to_pandas, is_frame
 from skmtl.estimators._building import rebuild_net
 from skmtl.estimators._parameters import contents, text_of
 from skmtl.estimators._preparing import Given
 from skmtl.estimators._training import Training
-from skmtl.training import DivergedError, split_callbacks
+from skmtl.training import DivergedError, TaskNet, split_callbacks
 
 #: Parameters that do not change what a fit comes to.
 _NO_MATTER = frozenset(("verbose", "callbacks", "checkpoint", "warm_start"))
@@ -73,6 +75,8 @@ class Run:
         Epochs from one file to the next.
     made_of : dict of str to (str, str)
         What the fit depends on: for messages, and to compare.
+    is_retry : bool, default=False
+        Whether the fit begins anew, because it ran out of memory: then no file is read.
 
     Raises
     ------
@@ -80,14 +84,17 @@ class Run:
         If the file is of another fit, or damaged.
     """
 
-    def __init__(self, path: Path, every: int, made_of: dict[str, tuple[str, str]]) -> None:
+    def __init__(
+        self, path: Path, every: int, made_of: dict[str, tuple[str, str]], *, is_retry: bool = False
+    ) -> None:
         self._path, self._every, self._made_of = path, every, made_of
         self._finished: list[dict[str, Any]] = []
         self._current: dict[str, Any] | None = None
         self._position = 0
-        for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            part.unlink(missing_ok=True)  # of a process that was killed
-        if path.exists():
+        from skmtl._documents import remove_parts  # sklearn's many transformers
+
+        remove_parts(path)
+        if path.exists() and not is_retry:
             self._read()
 
     def _read(self) -> None:
@@ -136,6 +143,7 @@ class Run:
         is_finished = position < len(self._finished)
         parts = self._finished[position] if is_finished else self._current
         if parts is None:
+            _check_repeatable(training.net)
             self._write(training)  # tells at once what a file cannot hold
             return False
         training.net = rebuild_net(training.estimator, parts)
@@ -223,7 +231,7 @@ def run_of(estimator: Any, given: Given) -> Run | None:
     if path.is_dir() or str(checkpoint.path).endswith(("/", os.sep)):
         path.mkdir(parents=True, exist_ok=True)
         path /= f"{sha256(repr(sorted(made_of.items())).encode()).hexdigest()[:32]}.checkpoint"
-    return Run(path, checkpoint.every, made_of)
+    return Run(path, checkpoint.every, made_of, is_retry=given.n_halved > 0)
 
 
 def _check(estimator: Any, checkpoint: Checkpoint, *, is_whole: bool) -> None:
@@ -254,6 +262,17 @@ def _check(estimator: Any, checkpoint: Checkpoint, *, is_whole: bool) -> None:
         )
 
 
+def _check_repeatable(net: TaskNet) -> None:
+    """Refuse what draws from torch's global generator, whose state no file holds."""
+    for name, module in net.module_.named_modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            raise ValueError(
+                f"`checkpoint` cannot go on with torch's {type(module).__name__}, here {name!r}, which "
+                "draws from torch's global generator. Use the trunk's `dropout`, or set "
+                "`checkpoint=None`."
+            )
+
+
 def _made_of(estimator: Any, given: Given) -> dict[str, tuple[str, str]]:
     """Note all that a fit depends on."""
     params = estimator.get_params(deep=False)
@@ -265,6 +284,9 @@ def _made_of(estimator: Any, given: Given) -> dict[str, tuple[str, str]]:
     versions = {name: version(name) for name in ("skmtl", "torch", "numpy")}
     found |= {f"the version of {name}": (number, number) for name, number in versions.items()}
     found["the estimator"] = (type(estimator).__name__,) * 2
+    # They may end a fit.
+    callbacks = [type(each).__qualname__ for each in split_callbacks(estimator.callbacks)[1]]
+    found["parameter `callbacks`"] = (str(callbacks),) * 2
     X_val, y_val, weight_val = given.validation or (None, None, None)
     data = {"X": given.X, "y": given.y, "sample_weight": given.sample_weight}
     data |= {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
@@ -282,7 +304,18 @@ def _plain(data: Any) -> Any:
     if is_frame(data):
         frame = frame_to_pandas(data)
         columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
-        return [(repr(c.name), str(c.dtype), np.ascontiguousarray(c)) for c in columns]
+        return [(repr(c.name), _type_of(c), np.ascontiguousarray(c)) for c in columns]
     if isinstance(data, np.ndarray):
         return np.ascontiguousarray(data)  # joblib's hash looks at the order of the memory too
+    if sparse.issparse(data):
+        rows = data.tocsr()  # not what is noted on the side, as whether indices are sorted
+        return [rows.shape, rows.indptr, rows.indices, rows.data]
     return data
+
+
+def _type_of(column: pd.Series) -> str:
+    """Return the type of a column; that of categories has an order, which is the classes'."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return contents([dtype.ordered, list(dtype.categories)])
+    return str(dtype)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from numbers import Integral, Real
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -199,19 +202,28 @@ def text_of(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def contents(value: Any) -> str:
-    """Return a text that tells any two values apart: reprs cut arrays, frames and lists."""
+def contents(value: Any, within: tuple[int, ...] = ()) -> str:
+    """Return a text that tells any two values apart: reprs cut arrays, frames and lists.
+
+    Parameters
+    ----------
+    value : object
+        A parameter.
+    within : tuple of int, default=()
+        Ids of the functions that this is part of, which may hold themselves.
+
+    Returns
+    -------
+    str
+        The same for the same content, in another process too.
+    """
     # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
     if value is None or isinstance(value, str | Real | type | torch.dtype | torch.device):
         return text_of(value)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     parts: list[Any]
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        parts = [value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()]
-    elif isinstance(value, np.ndarray):
-        parts = [value.shape, value.ravel().tolist()]
-    elif isinstance(value, BaseEstimator):
+    if isinstance(value, BaseEstimator):
         parts = list(value.get_params(deep=False).items())
     elif is_dataclass(value) and not isinstance(value, type):
         parts = [getattr(value, field.name) for field in fields(value)]
@@ -221,15 +233,51 @@ def contents(value: Any) -> str:
         parts = sorted(value, key=contents)
     elif isinstance(value, list | tuple):
         parts = list(value)
-    elif is_frame(value):
-        frame = frame_to_pandas(value)
-        columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
-        parts = [list(frame.index), list(frame.columns), columns]
-    elif is_series(value):
-        parts = [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
+    elif isinstance(value, FunctionType | CodeType | MethodType | partial | torch.nn.Module):
+        parts = [] if id(value) in within else _of_code(value)
+        within = (*within, id(value))
+    elif isinstance(value, np.ndarray) or is_frame(value) or is_series(value):
+        parts = _of_table(value)
     else:
         return text_of(value)
-    return f"{type(value).__qualname__}({', '.join(map(contents, parts))})"
+    texts = [contents(part, within) for part in parts]
+    return f"{type(value).__qualname__}({', '.join(texts)})"
+
+
+def _of_table(value: Any) -> list[Any]:
+    """List shape or names, and cells."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            return [value.shape, value.ravel().tolist()]
+        return [value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()]
+    if is_frame(value):
+        frame = frame_to_pandas(value)
+        columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
+        return [list(frame.index), list(frame.columns), columns]
+    return [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
+
+
+def _of_code(value: Any) -> list[Any]:
+    """List what tells functions and modules apart whose names and shapes are the same."""
+    if isinstance(value, FunctionType):
+        held = [value.__defaults__, value.__kwdefaults__, _held(value)]
+        return [value.__module__, value.__code__, *held]
+    if isinstance(value, CodeType):
+        return [value.co_name, value.co_code.hex(), value.co_consts, value.co_names]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    return [text_of(value), dict(value.state_dict())]
+
+
+def _held(function: FunctionType) -> list[Any]:
+    """Return the values that a function holds of those around it, where they are set."""
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not set yet
+            found.append(cell.cell_contents)
+    return found
 
 
 def check_kinds(estimator: Any) -> None:

@@ -163,7 +163,9 @@ def prepare(estimator: Any, given: Given, memo: Memo) -> Prepared:
 
 
 def _draws(estimator: Any, given: Given) -> bool:
-    """Tell whether validation rows may have been drawn."""
+    """Tell whether rows may have been drawn, to judge by or for the members."""
+    if estimator.bagging == "bootstrap":
+        return True
     return given.validation is None and bool(estimator.early_stopping)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Hashable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from sklearn.base import clone
 
 from skmtl.estimators._building import resolve_trunk
@@ -48,6 +50,8 @@ class Fit:
         What its own `fit` would have raised.
     trainings : list of Training
         Its nets, from the first one.
+    was_stacked : bool, default=False
+        Whether its last net was in a stack.
     """
 
     estimator: Any
@@ -55,6 +59,12 @@ class Fit:
     memo: Memo
     error: Exception | None = None
     trainings: list[Training] = field(default_factory=list)
+    was_stacked: bool = False
+
+    @property
+    def may_fit_alone(self) -> bool:
+        """Whether memory that did not suffice may do for this fit alone, by its own means."""
+        return self.was_stacked or self.estimator.batch_size == "halving"
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class Fits:
     def __init__(self, fits: Sequence[Fit], max_memory: float | None = None) -> None:
         self._open: list[tuple[Fit, Generator[Training]]] = []
         self._max_memory = max_memory
-        for fit in fits:
+        for fit in (fit for fit in fits if fit.error is None):
             trainings = fit.estimator._trainings(fit.given, fit.memo)
             self._open.append((fit, trainings))
         self._advance({})
@@ -102,6 +112,10 @@ class Fits:
             last = fit.trainings[-1] if fit.trainings else None
             error = errors.get(id(last))
             try:
+                if isinstance(error, torch.OutOfMemoryError) and fit.may_fit_alone:
+                    trainings.close()
+                    fit.estimator._fit(fit.given)
+                    continue
                 following = next(trainings) if error is None else trainings.throw(error)
             except StopIteration:
                 continue
@@ -133,8 +147,13 @@ class Fits:
                 cleanup.enter_context(closing(trainings))
             while self._open:
                 errors: dict[int, Exception] = {}
+                stacked: set[int] = set()
                 for group in self.groups():
                     errors |= _train_group(group)
+                    if group.why_single is None:
+                        stacked |= {id(training) for training in group.trainings}
+                for fit, _ in self._open:
+                    fit.was_stacked = id(fit.trainings[-1]) in stacked
                 self._advance(errors)
 
 
@@ -296,8 +315,16 @@ def _train_group(group: Group) -> dict[int, Exception]:
                 continue
             ready.setdefault(training.net.ema_decay, []).append(training)
         for trainings in ready.values():
-            with memory_advice("Give the search a lower `max_memory`, for smaller stacks."):
-                errors |= _train_stack(trainings)
+            try:
+                with memory_advice("Give the search a lower `max_memory`, for smaller stacks."):
+                    errors |= _train_stack(trainings)
+            except torch.OutOfMemoryError as error:
+                warnings.warn(
+                    f"{error} The {len(trainings)} nets of the stack are fitted one by one.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                errors |= {id(training): error for training in trainings}
     return errors
 
 

@@ -46,6 +46,7 @@ class EstimatorReader(Reader):
             super().restore(made, state)
             return
         parts = state.pop("net_")
+        state["checkpoint"] = None  # a place of somebody's, which a fit would write to
         made.__dict__.update(state)
         if not all(map(_may_be_set, made.net_params or {})):
             raise FileError("The file sets parameters of skorch that `save` never writes.")

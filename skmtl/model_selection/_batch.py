@@ -19,6 +19,9 @@ from skmtl.estimators._parameters import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
 
+#: What a net's `fit` takes beside X and y.
+_FIT_PARAMS = ("sample_weight", "X_val", "y_val", "sample_weight_val")
+
 #: Share of the memory budget for the tables of the folds; the rest is for stacks.
 TABLES = 0.5
 
@@ -96,6 +99,25 @@ def net_of(estimator: Any) -> Any:
     return last if isinstance(last, BaseMultiTaskNet) else None
 
 
+def takes(estimator: Any, fit_params: dict[str, Any]) -> bool:
+    """Tell whether parameters of `fit` are all for the net, and ones that it knows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A net, or a Pipeline that ends in one.
+    fit_params : dict
+        By name.
+
+    Returns
+    -------
+    bool
+        Whether fits are the same if nets are fitted by themselves.
+    """
+    before = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    return set(fit_params) <= {f"{before}{name}" for name in _FIT_PARAMS}
+
+
 def fit_jobs(
     estimator: Any,
     data: Data,
@@ -161,6 +183,8 @@ def plan_jobs(
     for chunk in _chunks(front, jobs, max_memory):
         fits = Fits([fit for _, fit in chunk], max_memory)
         plans.append(_rows_of(fits, chunk))
+    if others := [job for job in jobs if not front.has_net(job)]:
+        plans.append(_alone(others))
     return pd.concat(plans, ignore_index=True)
 
 
@@ -178,6 +202,11 @@ def _fit_share(
         for job, fit in chunk:
             whole = fit.estimator if fit.error else front.whole(job, fit.estimator)
             outcomes[id(job)] = Outcome(whole, fit.error, seconds)
+    others = [job for job in jobs if id(job) not in outcomes]
+    for job in others:
+        outcomes[id(job)] = front.fit_alone(job)
+    if others:
+        plans.append(_alone(others))
     return [outcomes[id(job)] for job in jobs], pd.concat(plans, ignore_index=True)
 
 
@@ -186,7 +215,7 @@ def _chunks(
 ) -> Iterator[list[tuple[Job, Fit]]]:
     """Cut the jobs into those whose tables may be in memory together: whole splits."""
     by_split: dict[int, list[Job]] = {}
-    for job in jobs:
+    for job in filter(front.has_net, jobs):
         by_split.setdefault(job.split, []).append(job)
     splits = list(by_split.values())
     n_splits = len(splits)
@@ -218,11 +247,32 @@ class _Front:
         n_targets = self.data.y.shape[1] if getattr(self.data.y, "ndim", 1) > 1 else 1
         return 4 * len(job.train) * (int(width) + 2 * int(n_targets))
 
+    def has_net(self, job: Job) -> bool:
+        """Tell whether a job fits a net of ours: its parameters may put another last step there."""
+        if not isinstance(self.estimator, Pipeline):
+            return True
+        last = self.estimator.steps[-1][0]
+        return not {last, "steps"} & job.params.keys() or net_of(self._whole(job)) is not None
+
+    def fit_alone(self, job: Job) -> Outcome:
+        """Fit what has no net of ours, as scikit-learn does."""
+        whole, start, data, error = self._whole(job), time.perf_counter(), self.data, None
+        X, y = _safe_split(whole, data.X, data.y, job.train)
+        params = _check_method_params(data.X, params=data.fit_params, indices=job.train)
+        try:
+            whole.fit(X, y, **params)
+        except Exception as raised:  # noqa: BLE001 - belongs to this fit, others go on
+            error = raised
+        return Outcome(whole, error, time.perf_counter() - start)
+
     def start(self, job: Job) -> Fit:
         """Return the fit of the net of a job."""
         whole = self._whole(job)
-        _, given = self._before(job, whole)
         memo = self._memos.setdefault(self._key(job, whole), Memo())
+        try:
+            _, given = self._before(job, whole)
+        except Exception as error:  # noqa: BLE001 - of a step before the net, others go on
+            return Fit(net_of(whole), Given(None, None, None, None), memo, error)
         return Fit(net_of(whole), given, memo)
 
     def whole(self, job: Job, net: Any) -> Any:
@@ -266,6 +316,21 @@ class _Front:
             given = Given(X, y, params.get("sample_weight"), validation)
             self._given[key] = (steps, given)
         return self._given[key]
+
+
+def _alone(jobs: Sequence[Job]) -> pd.DataFrame:
+    """Describe the jobs that have no net of ours."""
+    return pd.DataFrame(
+        {
+            "how": "single",
+            "why": "not of skmtl",
+            "candidates": [[job.candidate] for job in jobs],
+            "splits": [[job.split] for job in jobs],
+            "n_fits": 1,
+            "n_members": 0,
+            "memory_mb": 0.0,
+        }
+    )
 
 
 def _rows_of(fits: Fits, chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from sklearn.model_selection import (
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from skmtl.model_selection._batch import Data, Job, fit_jobs, net_of, plan_jobs
+from skmtl.model_selection._batch import Data, Job, fit_jobs, net_of, plan_jobs, takes
 from skmtl.model_selection._shelf import Shelf
 
 
@@ -59,13 +59,13 @@ class StackedSearchMixin:
         inner: Any = copy.copy(self)
         vars(inner).pop("plan_", None)
         fit = super(StackedSearchMixin, inner).fit  # type: ignore[misc]
-        if net_of(self.estimator) is None:
+        data, split_params = inner._routed(X, y, params)
+        if net_of(self.estimator) is None or not takes(self.estimator, data.fit_params):
             fit(X, y, **params)
         else:
-            data, split_params = inner._routed(X, y, params)
             inner._shelf = shelf = Shelf(self.estimator, data, split_params, self.n_jobs)
             inner.estimator = shelf.taking()
-            inner.n_jobs = None  # processes are for the training
+            inner.n_jobs = 1  # processes are for the training, and fits are handed out in order
             fit(X, y, **params)
             shelf.tell_times(inner.cv_results_)
             shelf.close()  # scorers may hold what takes from it
@@ -107,7 +107,8 @@ class StackedSearchMixin:
             plan: pd.DataFrame = self.plan_
             return plan
         data, split_params = self._routed(X, y, params)
-        splits = list(check_cv(self.cv, data.y).split(data.X, data.y, **split_params))
+        splitter = check_cv(self.cv, data.y, classifier=is_classifier(self.estimator))
+        splits = list(splitter.split(data.X, data.y, **split_params))
         jobs = _jobs(self._candidates(), splits)
         return plan_jobs(self.estimator, data, jobs, self.max_memory)
 

@@ -17,6 +17,7 @@ class Shelf:
     scikit-learn's searches clone an estimator for each candidate and split, set the candidate's
     parameters, call its `fit`, and score it.  Here the clones take a fitted state in place of the
     fit, so that all else (scores, errors, warnings, callbacks, refit) is scikit-learn's own.
+    They are handed out in order, so scikit-learn has to ask in one process and one thread.
 
     Parameters
     ----------

@@ -21,13 +21,10 @@ from skmtl.layers import (
     is_weight,
 )
 from skmtl.training._batches import BatchTargets
+from skmtl.training._evaluator import Evaluator
 
 #: Rows per batch of validation and prediction: one product fits a core's cache.
 EVALUATION_ROWS = 4096
-
-#: Products of a matrix and a few rows, in multiplications, that NumPy computes: its calls take a
-#: third of the time of torch's, and up to here OpenBLAS keeps to one thread, whatever it is set to.
-SMALL_PRODUCT = 1 << 18
 
 #: Entries between two blocks that they may have together, 64 MB in float64.
 EVALUATION_ENTRIES = 1 << 23
@@ -79,7 +76,7 @@ class Network(nn.Module):
         self.n_input_axes = n_input_axes
         self.encoding = encoding
         self.follows_dtype = follows_dtype
-        self._kept: _Evaluator | None = None
+        self._kept: Evaluator | None = None
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
@@ -170,17 +167,18 @@ class Network(nn.Module):
                 outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64)
             outputs[..., start : start + len(x)] = z
             start += len(x)
-        assert outputs is not None
+        if outputs is None:
+            raise ValueError("There are no rows to compute outputs of.")
         return outputs
 
-    def _evaluator(self) -> _Evaluator | None:
+    def _evaluator(self) -> Evaluator | None:
         """Return a copy in float64, which threads may share; None where the network will do."""
         like = self.heads.output.weight
         if like.dtype == torch.float64 or like.device.type != "cpu" or not self.follows_dtype:
             return None
         kept = self._kept  # read once: another thread may replace it
         if kept is None or not kept.is_current:
-            kept = self._kept = _Evaluator(self)
+            kept = self._kept = Evaluator(self)
         return kept
 
     def __getstate__(self) -> dict[str, Any]:
@@ -261,87 +259,6 @@ def _has_hooks(network: Network) -> bool:
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     listeners = [getattr(module, kind) for module in network.modules() for kind in kinds]
     return any(listeners) or any(p._backward_hooks for p in network.parameters())
-
-
-class _Evaluator:
-    """A copy of a network in float64, which computes its outputs.
-
-    Parameters
-    ----------
-    network : Network
-        To be copied.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self._holders = _holders(network)
-        self._version = _version(self._holders)
-        layers = network.relu_chain()
-        self._network = copy.deepcopy(network).double().eval() if layers is None else None
-        # If there is nothing but layers, they alone are copied: modules take as long again.
-        encoding = network.encoding
-        self._encode = encoding and copy.deepcopy(encoding).double()
-        self._tensors = [
-            (x.weight.detach().double(), x.bias.detach().double()) for x in layers or ()
-        ]
-        self._arrays = [(weight.numpy(), bias.numpy()) for weight, bias in self._tensors]
-        largest = max((weight[0].numel() for weight, _ in self._tensors), default=1)
-        self._few_rows = SMALL_PRODUCT // max(largest, 1)
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the network is as it was copied."""
-        return self._version == _version(self._holders)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Compute outputs.
-
-        Parameters
-        ----------
-        x : Tensor of shape (sample, ...), float64
-            Features.
-
-        Returns
-        -------
-        Tensor of shape (member, output row, sample)
-            Outputs.
-        """
-        if self._network is not None:
-            return self._network(x)
-        h = x if self._encode is None else self._encode(x)
-        if len(h) <= self._few_rows:
-            return torch.from_numpy(_through_few(self._arrays, h.numpy()))
-        return _through(self._tensors, h)
-
-
-def _holders(network: Network) -> list[dict[str, Any]]:
-    """List the dictionaries that hold tensors and modules, for a walk takes a prediction's time."""
-    of_modules = [(m._parameters, m._buffers, m._modules) for m in network.modules()]
-    return [held for three in of_modules for held in three if held]
-
-
-def _version(holders: list[dict[str, Any]]) -> list[Any]:
-    """Tell what the dictionaries hold: modules by themselves, tensors by place and version."""
-    return [
-        (held.data_ptr(), held._version) if isinstance(held, Tensor) else held
-        for holder in holders
-        for held in holder.values()
-    ]
-
-
-def _through(layers: list[tuple[Tensor, Tensor]], h: Tensor) -> Tensor:
-    """Compute the outputs of linear layers with ReLUs between, (member, output row, sample)."""
-    h = h.expand(len(layers[0][0]), -1, -1)  # (member, sample, feature)
-    for position, (weight, bias) in enumerate(layers):
-        h = torch.baddbmm(bias, h.relu_() if position else h, weight)
-    return h.transpose(1, 2)
-
-
-def _through_few(layers: list[tuple[np.ndarray, np.ndarray]], h: np.ndarray) -> np.ndarray:
-    """Compute the same of a few rows."""
-    for position, (weight, bias) in enumerate(layers):
-        h = (np.maximum(h, 0.0, out=h) if position else h) @ weight
-        h += bias
-    return h.transpose(0, 2, 1)
 
 
 def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:

@@ -4,23 +4,28 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import torch
 from scipy import sparse
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.utils.fixes import parse_version
 from skorch.callbacks import LRScheduler
 
 from skmtl import Checkpoint, MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl._documents import FileError
+from skmtl._documents._file import write_whole
 from skmtl._strategy import strategies
 from skmtl.estimators import _checkpoint
 from skmtl.export import save
 from skmtl.model_selection import MultiTaskGridSearchCV
+from skmtl.training import _net
 from skmtl.trunks import ModuleTrunk
 from skmtl.weighting import MetaBalance, Weighting
 
@@ -226,6 +231,109 @@ def test_features_of_any_kind_are_told_apart(change, tmp_path):
         estimator(**params).fit(change(X * 2), Y)
 
 
+def test_what_a_sparse_matrix_has_looked_at_does_not_matter(tmp_path):
+    rows = sparse.csr_array(X.to_numpy())
+    params = {"checkpoint": tmp_path / "fit", "max_epochs": 2}
+    estimator(**params).fit(rows, Y)
+    assert rows.has_canonical_format  # notes so in the matrix
+    estimator(**params).fit(rows, Y)
+
+
+@pytest.mark.parametrize("change", [{"categories": ["no", "yes"]}, {"ordered": True}])
+def test_the_order_of_categories_is_told_apart(change, tmp_path):
+    """It is that of the classes: a net of the other order would predict the wrong ones."""
+
+    def labels(categories=("yes", "no"), ordered=False):
+        return pd.DataFrame({"sold": pd.Categorical(Y["sold"], categories, ordered)})
+
+    params = {"checkpoint": tmp_path / "fit", "max_epochs": 2}
+    estimator(**params).fit(X, labels())
+    estimator(**params).fit(X, labels())
+    with pytest.raises(ValueError, match="differs in y"):
+        estimator(**params).fit(X, labels(**change))
+
+
+def test_functions_are_told_apart_by_what_they_do(tmp_path):
+    def trunk(width):
+        return ModuleTrunk(lambda: torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU()))
+
+    params = {
+        "checkpoint": tmp_path / "fit",
+        "max_epochs": 2,
+        "random_state": 0,
+        "preprocess": None,
+    }
+    MultiTaskNetClassifierRegressor(**params, trunk=trunk(8)).fit(X, Y)
+    MultiTaskNetClassifierRegressor(**params, trunk=trunk(8)).fit(X, Y)
+    with pytest.raises(ValueError, match="differs in parameter `trunk`"):
+        MultiTaskNetClassifierRegressor(**params, trunk=trunk(16)).fit(X, Y)
+
+
+class Ends:
+    """Of scikit-learn's kind; ends a fit after its first epoch."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, **kwargs):
+        return True
+
+
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # of a single epoch
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.9"),
+    reason="scikit-learn has callbacks from 1.9 on",
+)
+def test_a_fit_that_a_callback_has_ended_is_not_taken_for_a_whole_one(tmp_path):
+    params = {"checkpoint": tmp_path / "fit", "max_epochs": 5}
+    assert estimator(**params, callbacks=[Ends()]).fit(X, Y).n_iter_ == 1
+    with pytest.raises(ValueError, match=r"differs in parameter `callbacks` \(\['Ends'\] then"):
+        estimator(**params).fit(X, Y)
+
+
+def test_a_module_that_draws_from_the_global_generator_is_refused(tmp_path):
+    def trunk(p):
+        return ModuleTrunk(lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(p)))
+
+    params = {
+        "checkpoint": tmp_path / "fit",
+        "max_epochs": 2,
+        "random_state": 0,
+        "preprocess": None,
+    }
+    with pytest.raises(ValueError, match="cannot go on with torch's Dropout"):
+        MultiTaskNetClassifierRegressor(**params, trunk=trunk(0.5)).fit(X, Y)
+    assert list(tmp_path.iterdir()) == []
+    MultiTaskNetClassifierRegressor(**params, trunk=trunk(0.0)).fit(X, Y)
+
+
+def test_memory_that_does_not_suffice_is_halved_with_a_checkpoint_too(tmp_path, monkeypatch):
+    train, sizes = _net.train_epoch, []
+
+    def small(network, objective, optimizer, batches, *rest):
+        sizes.append(batches.batch_size)
+        if batches.batch_size > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return train(network, objective, optimizer, batches, *rest)
+
+    monkeypatch.setattr(_net, "train_epoch", small)
+    params = {"batch_size": "halving", "max_epochs": 2, "early_stopping": False}
+    with (
+        pytest.warns(UserWarning, match="Fitting anew with `batch_size = 16`"),
+        pytest.warns(UserWarning, match="Fitting anew with `batch_size = 8`"),
+    ):
+        est = estimator(checkpoint=tmp_path / "fit", **params).fit(X, Y)
+    assert sizes == [32, 16, 8, 8]
+    monkeypatch.undo()
+    assert_same(est, estimator(**{**params, "batch_size": 8}).fit(X, Y))
+
+
 def test_other_files_are_left_alone(tmp_path):
     path = tmp_path / "model"
     est = estimator(max_epochs=2).fit(X, Y)
@@ -241,9 +349,27 @@ def test_other_files_are_left_alone(tmp_path):
 
 
 def test_what_was_left_of_a_file_is_removed(tmp_path):
-    left = tmp_path / ".fit.123.part"
-    left.write_bytes(b"half")
+    """But not what a process writes that lives, such as our parent."""
+    names = {f".fit.{pid}.1a2b.part" for pid in (99_999_999, os.getppid())}
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
     estimator(checkpoint=tmp_path / "fit", max_epochs=2).fit(X, Y)
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == {"fit", f".fit.{os.getppid()}.1a2b.part"}
+
+
+def test_threads_that_write_one_file_do_not_get_in_each_others_way(tmp_path):
+    path, contents = tmp_path / "fit", [bytes([k]) * 100_000 for k in range(4)]
+
+    def write(content):
+        for _ in range(40):
+            write_whole(path, content)
+            seen = path.read_bytes()
+            assert len(seen) == 100_000
+            assert len(set(seen)) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, contents))
     assert [file.name for file in tmp_path.iterdir()] == ["fit"]
 
 

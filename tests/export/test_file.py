@@ -6,14 +6,18 @@ import pickle
 import resource
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import save_file
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl._documents import Reader, Writer
 from skmtl._documents._file import FORMAT_VERSION, read_file, write_file
 from skmtl.export import FileError, load, save
 
@@ -23,10 +27,14 @@ X = pd.DataFrame({"number": RANDOM.normal(size=40), "word": RANDOM.choice(["a", 
 Y = pd.DataFrame({"price": X["number"] * 2, "sold": np.where(X["number"] > 0, "yes", "no")})
 
 
+def small(**params):
+    defaults = {"hidden_layer_sizes": (4,), "max_epochs": 2, "n_members": 1, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(**{**defaults, **params})
+
+
 @pytest.fixture(scope="module")
 def est():
-    params = {"hidden_layer_sizes": (4,), "max_epochs": 2, "n_members": 1, "random_state": 0}
-    return MultiTaskNetClassifierRegressor(**params).fit(X, Y)
+    return small().fit(X, Y)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +135,29 @@ def test_files_of_others(path, tmp_path, monkeypatch):
         load(tmp_path / "none")
     with pytest.raises(IsADirectoryError):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("metadata", ["null", "[]", "3", '{"format": "skmtl.export"}', None])
+def test_files_of_types_that_numpy_has_not(metadata, path):
+    """As language models are saved."""
+    header = '{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}'
+    header += "}" if metadata is None else f',"__metadata__":{metadata}}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"\0\0")
+    with pytest.raises(FileError):
+        load(path)
+
+
+def test_places_of_others_are_not_taken_over(path, tmp_path):
+    """A fit of what was loaded would write there, or unpickle what it finds there."""
+    pipeline = Pipeline(
+        [("scale", StandardScaler()), ("net", small(checkpoint=str(tmp_path / "fit")))],
+        memory=str(tmp_path / "cache"),
+    ).fit(X[["number"]], Y)
+    save(pipeline, path)
+    again = load(path)
+    assert again.memory is None
+    assert again[-1].checkpoint is None
+    assert again.predict(X[["number"]]).equals(pipeline.predict(X[["number"]]))
 
 
 def test_a_newer_format_is_named(parts, path, monkeypatch):
@@ -276,6 +307,39 @@ def states_of_a_list(document):
     document["state"] = [1, 2]
 
 
+def one_array_many_times(document):
+    """Half a gigabyte from a file of a few kilobytes, if each were copied."""
+    name = find(document, lambda node: node["is"] == "tensor")["name"]
+    copies = [{"is": "array", "name": name} for _ in range(1_000)]
+    set_attribute(document, "verbose", copies)
+
+
+def one_long_string(document):
+    """Each cell of an array of strings takes the place of the longest."""
+    cells = ["x" * 50_000, *["y"] * 5_000]
+    set_attribute(document, "verbose", {"is": "strings", "shape": [5_001], "items": cells})
+
+
+def strings_that_are_said_to_be_long(document):
+    node = {"is": "strings", "shape": [9], "items": ["y"] * 9, "dtype": "<U2000000000"}
+    set_attribute(document, "verbose", node)
+
+
+def another_method(document):
+    name = "skmtl.tasks._task:Task"
+    set_attribute(document, "predict", {"is": "class", "name": name})
+
+
+def a_hook(document):
+    module = find(document, lambda node: node["is"] == "module")
+    module["state"]["items"].append(["_forward_hooks", {"is": "dict", "items": [[1, "f"]]}])
+
+
+def compiled(document):
+    module = find(document, lambda node: node["is"] == "module")
+    module["state"]["items"].append(["_compiled_call_impl", True])
+
+
 def a_task(document):
     """A whole file of something that is no estimator."""
     task = attributes(document)["tasks_"]
@@ -297,6 +361,12 @@ WRONG = [
     number_for_net,
     states_of_a_list,
     a_task,
+    one_array_many_times,
+    one_long_string,
+    strings_that_are_said_to_be_long,
+    another_method,
+    a_hook,
+    compiled,
     lambda document: params_of_skorch(document, [1]),
 ]
 
@@ -365,6 +435,55 @@ def test_arrays_of_every_type_come_back(path):
         assert again[name].dtype == array.dtype
     assert again["none"].shape == (0, 3)
     assert again["scalar"].shape == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([1.5, 2.5], ">f8"),
+        np.array([1, 2], ">i2"),
+        np.array(["a", "bc"], "<U10"),
+        np.array([], "<U3"),
+        pd.Index([1.0, 2.0], name="x"),
+        pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None]),
+        pd.DataFrame({"a": [1.0]}, pd.Index(["r"], name="rows")),
+    ],
+    ids=repr,
+)
+def test_values_come_back_with_types_and_names(value, path):
+    writer = Writer(with_optimizer=False)
+    write_file(path, writer.node([value]), writer.arrays)
+    document, arrays = read_file(path)
+    (again,) = Reader(arrays).value(document)
+    assert type(again) is type(value)
+    if isinstance(value, np.ndarray):
+        np.testing.assert_array_equal(again, value)
+        assert again.dtype.str == value.dtype.str
+    elif isinstance(value, pd.Index):
+        pd.testing.assert_index_equal(again, value)
+    else:
+        pd.testing.assert_frame_equal(again, value)
+
+
+class Pair(NamedTuple):
+    first: int
+
+
+@pytest.mark.parametrize(
+    "value", [np.ma.masked_array([1.0, 2.0], [True, False]), np.zeros(2, np.longdouble), Pair(1)]
+)
+def test_values_that_would_not_come_back_are_refused(value):
+    with pytest.raises(TypeError, match="cannot be saved"):
+        Writer(with_optimizer=False).node({"a": value})
+
+
+def test_a_transformer_that_holds_numbers_of_another_byte_order(path):
+    """As NumPy reads them from files of other machines."""
+    rows = np.array([[3.0], [1.0], [2.0], [1.0]] * 10, ">f8")
+    pipeline = Pipeline([("codes", OrdinalEncoder()), ("net", small(preprocess=None))])
+    pipeline.fit(rows, Y)
+    save(pipeline, path)
+    assert load(path).predict(rows).equals(pipeline.predict(rows))
 
 
 def test_a_regressor_of_an_older_package_is_read_as_it_was_saved(tmp_path):

@@ -1,8 +1,10 @@
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import loguniform
@@ -20,7 +22,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.metrics import task_scorer
@@ -29,6 +31,7 @@ from skmtl.model_selection import (
     MultiTaskHalvingSearchCV,
     MultiTaskRandomizedSearchCV,
 )
+from skmtl.training import _epochs, _net, _stack
 
 GRID = {"lr": [1e-3, 3e-2], "sharing": ["hard", "cross_stitch"]}
 
@@ -269,6 +272,117 @@ def test_the_regressor_is_stacked_too(table):
     estimator = MultiTaskNetRegressor(max_epochs=2, n_members=1, random_state=0, dtype="float64")
     ours = MultiTaskGridSearchCV(estimator, {"lr": [1e-3, 1e-2]}, cv=2).fit(X, X[["a", "b"]])
     theirs = GridSearchCV(estimator, {"lr": [1e-3, 1e-2]}, cv=2).fit(X, X[["a", "b"]])
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=1e-9
+    )
+
+
+def test_fits_go_to_their_candidates_whatever_joblib_is_set_to(table):
+    X, Y = table
+    grid = {"lr": [1e-3, 1e-2, 3e-2, 0.1, 0.3]}
+    theirs = GridSearchCV(net(), grid, cv=2).fit(X, Y)
+    with joblib.parallel_config("threading", n_jobs=4):
+        ours = MultiTaskGridSearchCV(net(), grid, cv=2).fit(X, Y)
+    assert_same(ours, theirs, X)
+
+
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")  # some learn nothing
+@pytest.mark.parametrize(
+    ("params", "grid"),
+    [
+        ({"early_stopping": False}, {"random_state": [0, 1]}),
+        ({"early_stopping": False, "dropout": 0.3}, {"lr": [1e-3, 1e-2]}),
+        ({"early_stopping": True}, {"random_state": [0, 1], "bagging": ["folds", "bootstrap"]}),
+    ],
+)
+def test_members_with_rows_drawn_with_replacement(table, params, grid):
+    X, Y = table
+    estimator = net(n_members=2, bagging="bootstrap", **params)
+    ours = MultiTaskGridSearchCV(estimator, grid, cv=2).fit(X, Y)
+    assert_same(ours, GridSearchCV(estimator, grid, cv=2).fit(X, Y), X)
+
+
+def test_parameters_of_a_fit_reach_steps_before_the_net(table):
+    X, Y = table
+    weights = {"scale__sample_weight": np.linspace(0.1, 5, len(X))}
+    ours = MultiTaskGridSearchCV(pipeline(), {"net__lr": [1e-3, 1e-2]}, cv=2)
+    theirs = GridSearchCV(pipeline(), {"net__lr": [1e-3, 1e-2]}, cv=2)
+    assert_same(ours.fit(X, Y, **weights), theirs.fit(X, Y, **weights), X)
+
+
+def test_parameters_of_a_fit_that_there_are_not(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3]}, cv=2, error_score="raise")
+    with pytest.raises(TypeError, match="sample_weights"):
+        search.fit(X, Y, sample_weights=np.ones(len(X)))
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_step_before_the_net_that_fails(table):
+    X, Y = table
+    grid = {"pca__n_components": [2, 1000], "net__lr": [1e-3, 1e-2]}
+    options = {"cv": 2, "refit": False}
+    with pytest.warns(FitFailedWarning, match="4 fits failed"):
+        ours = MultiTaskGridSearchCV(pipeline(), grid, **options).fit(X, Y)
+    with pytest.warns(FitFailedWarning, match="4 fits failed"):
+        theirs = GridSearchCV(pipeline(), grid, **options).fit(X, Y)
+    assert_same(ours, theirs, X)
+    assert np.isnan(ours.cv_results_["mean_test_score"]).sum() == 2
+    raising = MultiTaskGridSearchCV(pipeline(), grid, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match="n_components"):
+        raising.fit(X, Y)
+
+
+def test_a_last_step_that_is_another(table):
+    """Of ours, or of nobody's: each as scikit-learn would have it."""
+    X, Y = table
+    numbers = Y[["number"]].fillna(0.0).assign(other=X["b"])
+    nets = [net(), MultiTaskNetRegressor(n_members=1, max_epochs=2, random_state=0), Ridge()]
+    grid = {"net": nets}
+    ours = MultiTaskGridSearchCV(pipeline(), grid, cv=2, scoring="r2")
+    plan = ours.explain_plan(X, numbers)
+    assert plan["why"].tolist().count("not of skmtl") == 2
+    ours.fit(X, numbers)
+    assert set(ours.explain_plan()["how"]) == {"stacked", "single"}
+    theirs = GridSearchCV(pipeline(), grid, cv=2, scoring="r2").fit(X, numbers)
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], atol=1e-6)
+
+
+def test_steps_with_functions_of_one_name_are_told_apart(table):
+    X, Y = table
+    steps = [FunctionTransformer(lambda x, k=k: x * k) for k in (1, -3)]
+    grid = {"scale": steps, "net__lr": [1e-2]}
+    ours = MultiTaskGridSearchCV(pipeline(), grid, cv=2, refit=False).fit(X, Y)
+    theirs = GridSearchCV(pipeline(), grid, cv=2, refit=False).fit(X, Y)
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=1e-9
+    )
+    assert len(set(ours.cv_results_["mean_test_score"])) == 2
+
+
+@pytest.mark.filterwarnings("ignore:CUDA out of memory. Fitting anew")
+@pytest.mark.parametrize("batch_size", [16, "halving"])
+def test_memory_that_does_not_suffice_for_a_stack(table, monkeypatch, batch_size):
+    """Fits are made one by one, and by themselves do as they would without a search."""
+    X, Y = table
+    train = _epochs.train_epoch
+    calls = []
+
+    def small(network, objective, optimizer, batches, *rest):
+        calls.append((network.n_members, batches.batch_size))
+        if network.n_members > 1 or batches.batch_size > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return train(network, objective, optimizer, batches, *rest)
+
+    for module in (_net, _stack):
+        monkeypatch.setattr(module, "train_epoch", small)
+    estimator = net(batch_size=batch_size, early_stopping=False)
+    grid = {"lr": [1e-3, 1e-2]}
+    with pytest.warns(UserWarning, match="The 4 nets of the stack are fitted one by one"):
+        ours = MultiTaskGridSearchCV(estimator, grid, cv=2, refit=False).fit(X, Y)
+    monkeypatch.undo()
+    theirs = GridSearchCV(estimator.set_params(batch_size=16), grid, cv=2, refit=False).fit(X, Y)
     np.testing.assert_allclose(
         ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=1e-9
     )
