@@ -38,7 +38,7 @@ class Rows:
         Weights of the cells.
     row_weights : ndarray of shape (n_samples,)
         Weights of the rows, for the means and scales of features.
-    draws : ndarray of shape (n_members, n_samples), int, default=None
+    draws : ndarray of shape (n_members, n_samples), uint16, default=None
         How often each member learns from each row; it is judged by those that it never does.
         None: all members learn from all rows.
     """
@@ -261,14 +261,16 @@ def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
     shares = np.full(n_members, 1 / n_members)
     folds = stratified_folds(rows.targets, estimator.tasks_, shares, _random(estimator, seeds))
     own = np.arange(n_members)[:, None]
-    return replace(rows, draws=(folds != own).astype(np.intp))
+    return replace(rows, draws=(folds != own).astype(np.uint16))
 
 
 def _with_draws(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
     """Draw as many rows as there are for each member, with replacement."""
     n, random = len(rows), _random(estimator, seeds)
-    drawn = [random.randint(n, size=n) for _ in range(estimator.n_members_)]
-    return replace(rows, draws=np.stack([np.bincount(own, minlength=n) for own in drawn]))
+    draws = np.empty((estimator.n_members_, n), np.uint16)
+    for own in draws:
+        own[:] = np.bincount(random.randint(n, size=n), minlength=n)
+    return replace(rows, draws=draws)
 
 
 def _random(estimator: Any, seeds: Seeds) -> np.random.RandomState:

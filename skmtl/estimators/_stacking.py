@@ -244,7 +244,9 @@ def _kind(training: Training) -> Hashable:
     built = {name: v for name, v in trunk.get_params().items() if name != "dropout"}
     modules = [(path, type(module)) for path, module in network.named_modules()]
     n, drops = training.train.n_rows(is_shuffled=True), any(t is Dropout for _, t in modules)
-    named = [(k, p.dtype, len(p) / network.n_members, p.shape[1:]) for k, p in _weights(network)]
+    named = [
+        (k, p.dtype, len(p) / network.n_members, p.shape[1:]) for k, p in network.named_parameters()
+    ]
     edges = [(k, b) for k, b in network.named_buffers() if not k.startswith("encoding.")]
     columns = None if network.encoding is None else network.encoding.columns.tolist()
     weighting = net.criterion_.weighting
@@ -259,10 +261,6 @@ def _kind(training: Training) -> Hashable:
         contents(estimator.loss_weights) if weighting.needs_gradients else None,
         contents(penalties),
     )
-
-
-def _weights(network: Any) -> Any:
-    return network.named_parameters()
 
 
 def _setting(training: Training) -> tuple[str, str]:

@@ -149,8 +149,13 @@ def fit_jobs(
         What was trained together.
     """
     n = min(effective_n_jobs(n_jobs), len(jobs))
-    # Candidates next to each other take about as long, so each process gets every n-th.
-    shares = [[job for job in jobs if job.candidate % n == k] for k in range(n)]
+    # Candidates next to each other take about as long, so each process gets every n-th; of
+    # few candidates every n-th fit.
+    is_wide = len({job.candidate for job in jobs}) >= n
+    turns = [job.candidate if is_wide else i for i, job in enumerate(jobs)]
+    shares = [
+        [job for job, turn in zip(jobs, turns, strict=True) if turn % n == k] for k in range(n)
+    ]
     shares = [share for share in shares if share]
     done = Parallel(n_jobs=len(shares))(
         delayed(_fit_share)(estimator, data, share, max_memory) for share in shares

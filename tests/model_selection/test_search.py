@@ -217,6 +217,13 @@ def test_processes_give_the_same(table):
     assert ours.n_jobs == 2
 
 
+def test_one_candidate_is_shared_out_too(table):
+    X, Y = table
+    one = MultiTaskGridSearchCV(net(), {"lr": [1e-2]}, cv=4, n_jobs=2).fit(X, Y)
+    assert one.explain_plan()["n_fits"].tolist() == [2, 2]
+    assert_same(one, GridSearchCV(net(), {"lr": [1e-2]}, cv=4).fit(X, Y), X)
+
+
 def test_a_memory_budget_cuts_splits_and_stacks(table):
     X, Y = table
     grid = {"lr": [1e-3, 1e-2, 3e-2]}
