@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from sklearn.base import is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - halving is behind it
 from sklearn.model_selection import (
@@ -65,8 +66,9 @@ class StackedSearchMixin:
         else:
             inner._shelf = shelf = Shelf(self.estimator, data, split_params, self.n_jobs)
             inner.estimator = shelf.taking()
-            inner.n_jobs = 1  # processes are for the training, and fits are handed out in order
-            fit(X, y, **params)
+            inner.n_jobs = 1  # processes are for the training
+            with parallel_config(backend="sequential"):  # fits are handed out in order
+                fit(X, y, **params)
             shelf.tell_times(inner.cv_results_)
             shelf.close()  # scorers may hold what takes from it
             del inner._shelf
@@ -152,9 +154,10 @@ class _Evaluation:
             splitter = check_cv(search.cv, data.y, classifier=is_classifier(search.estimator))
         splits = list(splitter.split(data.X, data.y, **shelf.split_params))
         jobs = _jobs(candidates, splits)
-        outcomes, plan = fit_jobs(
-            shelf.estimator, data, jobs, n_jobs=shelf.n_jobs, max_memory=search.max_memory
-        )
+        with shelf.joblib_as_it_was():
+            outcomes, plan = fit_jobs(
+                shelf.estimator, data, jobs, n_jobs=shelf.n_jobs, max_memory=search.max_memory
+            )
         plans = [search.plan_] if hasattr(search, "plan_") else []
         search.plan_ = pd.concat([*plans, plan], ignore_index=True)
         shelf.put([outcomes[job.candidate, job.split] for job in jobs])

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.base import clone
 
 from skmtl.model_selection._batch import Data, Outcome
@@ -38,6 +40,7 @@ class Shelf:
         self.data = data
         self.split_params = split_params
         self.n_jobs = n_jobs
+        self._backend, self._context_jobs = get_active_backend()
         self._taking: list[Any] = []
         self._seconds: list[float] = []
         self._outcomes: Iterator[Outcome] = iter(())
@@ -52,6 +55,10 @@ class Shelf:
         """
         self._seconds += [outcome.seconds for outcome in outcomes]
         self._outcomes = iter(outcomes)
+
+    def joblib_as_it_was(self) -> Any:
+        """Return a context in which joblib has the backend that was set when this was made."""
+        return parallel_config(backend=self._backend, n_jobs=self._context_jobs)
 
     def taking(self) -> Any:
         """Return the estimator such that its clones take what is here in place of a fit."""

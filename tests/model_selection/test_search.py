@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joblib._parallel_backends import ThreadingBackend
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -284,12 +285,28 @@ def test_the_regressor_is_stacked_too(table):
     )
 
 
-def test_fits_go_to_their_candidates_whatever_joblib_is_set_to(table):
+class _Insists(ThreadingBackend):
+    """Takes work for two, whatever is asked, as dask's does."""
+
+    def effective_n_jobs(self, n_jobs):
+        return 2
+
+
+joblib.register_parallel_backend("insists", _Insists)
+
+
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"),
+    [("threading", 4), ("loky", 2), ("sequential", None), ("insists", 2)],
+)
+@pytest.mark.parametrize("own", [None, 2])
+def test_fits_go_to_their_candidates_whatever_joblib_is_set_to(table, backend, n_jobs, own):
     X, Y = table
     grid = {"lr": [1e-3, 1e-2, 3e-2, 0.1, 0.3]}
     theirs = GridSearchCV(net(), grid, cv=2).fit(X, Y)
-    with joblib.parallel_config("threading", n_jobs=4):
-        ours = MultiTaskGridSearchCV(net(), grid, cv=2).fit(X, Y)
+    with joblib.parallel_config(backend, n_jobs=n_jobs):
+        ours = MultiTaskGridSearchCV(net(), grid, cv=2, n_jobs=own).fit(X, Y)
+        assert joblib.parallel.get_active_backend()[1] == n_jobs
     assert_same(ours, theirs, X)
 
 
