@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from joblib import parallel_config
-from sklearn.base import is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - halving is behind it
 from sklearn.model_selection import (
     GridSearchCV,
@@ -19,167 +12,9 @@ from sklearn.model_selection import (
     ParameterGrid,
     ParameterSampler,
     RandomizedSearchCV,
-    check_cv,
 )
-from sklearn.utils import indexable
-from sklearn.utils.validation import _check_method_params
 
-from skmtl.model_selection._batch import Data, Job, fit_jobs, net_of, plan_jobs, takes
-from skmtl.model_selection._shelf import Shelf
-
-
-class StackedSearchMixin:
-    """What our searches do in another way than scikit-learn's: the fits."""
-
-    estimator: Any
-    n_jobs: int | None
-    cv: Any
-    max_memory: float | None
-
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
-        """Run the search.
-
-        Parameters
-        ----------
-        X, y : as in the estimator's `fit`
-            All rows.
-        **params : dict of str to object
-            For the estimator's `fit`, the scorer and the splitter, as in scikit-learn's searches.
-
-        Returns
-        -------
-        search
-            self.
-
-        Raises
-        ------
-        ValueError
-            As scikit-learn's searches do; this one is left as it was.
-        """
-        # In a copy, so that an error leaves this one as it was.
-        inner: Any = copy.copy(self)
-        vars(inner).pop("plan_", None)
-        fit = super(StackedSearchMixin, inner).fit  # type: ignore[misc]
-        data, split_params = inner._routed(X, y, params)
-        if net_of(self.estimator) is None or not takes(self.estimator, data.fit_params):
-            fit(X, y, **params)
-        else:
-            inner._shelf = shelf = Shelf(self.estimator, data, split_params, self.n_jobs)
-            inner.estimator = shelf.taking()
-            inner.n_jobs = 1  # processes are for the training
-            with parallel_config(backend="sequential"):  # fits are handed out in order
-                fit(X, y, **params)
-            shelf.tell_times(inner.cv_results_)
-            shelf.close()  # scorers may hold what takes from it
-            del inner._shelf
-        vars(inner).update(estimator=self.estimator, n_jobs=self.n_jobs)
-        vars(self).clear()
-        vars(self).update(vars(inner))
-        return self
-
-    def explain_plan(self, X: Any = None, y: Any = None, **params: Any) -> pd.DataFrame:
-        """Tell what is trained together, and why the rest is not.
-
-        Parameters
-        ----------
-        X, y, **params : as in `fit`
-            The data; without it, what the last `fit` has done.  With it nothing is trained, but
-            the preprocessing is fitted.  Of a halving search, this is the first round, as if on
-            all rows.
-
-        Returns
-        -------
-        DataFrame
-            A row per program: ``how`` ("stacked" or "single"), ``why`` it is single, the
-            positions of its ``candidates`` and ``splits``, ``n_fits``, ``n_members`` (networks)
-            and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
-            from their shapes; without the tables).
-
-        Raises
-        ------
-        AttributeError
-            If there is neither data nor a fit.
-        """
-        if X is None:
-            if not hasattr(self, "plan_"):
-                raise AttributeError(
-                    "There is no plan yet: pass X and y, or call `fit` first, with an estimator of "
-                    "skmtl, or a Pipeline that ends in one."
-                )
-            plan: pd.DataFrame = self.plan_
-            return plan
-        data, split_params = self._routed(X, y, params)
-        splitter = check_cv(self.cv, data.y, classifier=is_classifier(self.estimator))
-        splits = list(splitter.split(data.X, data.y, **split_params))
-        jobs = _jobs(self._candidates(), splits)
-        return plan_jobs(self.estimator, data, jobs, self.max_memory)
-
-    def _candidates(self) -> list[dict[str, Any]]:
-        """Return the candidates of the first round."""
-        raise NotImplementedError
-
-    def _routed(self, X: Any, y: Any, params: dict[str, Any]) -> tuple[Data, dict[str, Any]]:
-        """Part what is for the estimator's `fit` from what is for the splitter."""
-        X, y = indexable(X, y)
-        theirs: Any = self
-        with warnings.catch_warnings():  # which scikit-learn's own `fit` tells
-            warnings.simplefilter("ignore")
-            routed = theirs._get_routed_params_for_fit(_check_method_params(X, params=params))
-        return Data(X, y, dict(routed.estimator.fit)), dict(routed.splitter.split)
-
-    def _run_search(self, evaluate_candidates: Any, *, callback_ctx: Any = None) -> None:
-        theirs: Any = super()
-        has_context = "callback_ctx" in inspect.signature(theirs._run_search).parameters
-        context = {"callback_ctx": callback_ctx} if has_context else {}
-        run: Any = evaluate_candidates
-        if hasattr(self, "_shelf"):
-            run = _Evaluation(self, evaluate_candidates)
-        theirs._run_search(run, **context)
-
-
-class _Evaluation:
-    """scikit-learn's evaluation of candidates, with their fits before it."""
-
-    def __init__(self, search: Any, evaluate_candidates: Any) -> None:
-        self.search = search
-        self.evaluate_candidates = evaluate_candidates
-
-    def __call__(
-        self, candidate_params: Any, cv: Any = None, more_results: Any = None, **context: Any
-    ) -> Any:
-        search, shelf = self.search, self.search._shelf
-        candidates = list(candidate_params)
-        data, splitter = shelf.data, cv or getattr(search, "_checked_cv_orig", None)
-        if splitter is None:  # scikit-learn < 1.9
-            splitter = check_cv(search.cv, data.y, classifier=is_classifier(search.estimator))
-        splits = list(splitter.split(data.X, data.y, **shelf.split_params))
-        jobs = _jobs(candidates, splits)
-        with shelf.joblib_as_it_was():
-            outcomes, plan = fit_jobs(
-                shelf.estimator, data, jobs, n_jobs=shelf.n_jobs, max_memory=search.max_memory
-            )
-        plans = [search.plan_] if hasattr(search, "plan_") else []
-        search.plan_ = pd.concat([*plans, plan], ignore_index=True)
-        shelf.put([outcomes[job.candidate, job.split] for job in jobs])
-        return self.evaluate_candidates(candidates, _Listed(splits), more_results, **context)
-
-
-class _Listed:
-    """Splits that have been drawn."""
-
-    def __init__(self, splits: Sequence[Any]) -> None:
-        self._splits = splits
-
-    def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Any:
-        return iter(self._splits)
-
-
-def _jobs(candidates: Sequence[dict[str, Any]], splits: Sequence[Any]) -> list[Job]:
-    return [
-        Job(i, k, params, train)
-        for i, params in enumerate(candidates)
-        for k, (train, _) in enumerate(splits)
-    ]
+from skmtl.model_selection._stacked_search import StackedSearchMixin
 
 
 class MultiTaskGridSearchCV(StackedSearchMixin, GridSearchCV):

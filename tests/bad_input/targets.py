@@ -77,7 +77,7 @@ CASES = [
     Case(CELLS, "no label at all, floats", lambda: fit(X, np.full((N, 2), np.nan))),
     Case(CELLS, "a column without a label", price(lambda v: v * np.nan), blank=("price",)),
     Case(CELLS, "one label in a column", price(lambda v: np.where(np.arange(N) == 3, v, np.nan))),
-    Case(CELLS, "labels in one row alone", target(lambda y: y.where((y.index == 3)[:, None]))),
+    Case(CELLS, "labels in one row alone", target(lambda y: y.loc[[3]].reindex(y.index))),
     Case(CELLS, "infinity", price(cell(np.inf))),
     Case(CELLS, "a constant number", price(lambda v: v * 0 + 3.5)),
     Case(CELLS, "a constant class", target(lambda y: y.assign(sold="yes"))),
