@@ -20,7 +20,7 @@ from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._preparing import Given, Memo, prepare
 from skmtl.estimators._setting import ParametersMixin
 from skmtl.estimators._task_warnings import warn_of_tasks
-from skmtl.estimators._training import Training, all_or_nothing, train
+from skmtl.estimators._training import Course, Training, all_or_nothing, train
 from skmtl.tasks import TargetEncoder, TargetScaler, Task
 from skmtl.training import DivergedError
 
@@ -230,15 +230,13 @@ class BaseMultiTaskNet(
         max_epochs = 1 if given.is_partial else self.max_epochs
         with all_or_nothing(self):
             self._n_halved = given.n_halved
-            rows, valid, stops, seeds = prepare(self, given, memo)
-            judges = stops or valid is not None
-            changes = plan(self, rows, judges=judges) if has_candidates(self) else {}
+            prepared = prepare(self, given, memo)
+            judges = prepared.stops or prepared.valid is not None
+            changes = plan(self, prepared.train, judges=judges) if has_candidates(self) else {}
             fit = partial(fit_candidates, changes=changes) if changes else fit_one
-            fitted = yield from fit(
-                self, train=rows, valid=valid, seeds=seeds, memo=memo, continues=given.continues,
-                stops=stops, max_epochs=max_epochs, data=(given.X, given.y),
-                checkpoint=run_of(self, given),
-            )  # fmt: skip
+            checkpoint = run_of(self, given)
+            course = Course(max_epochs, (given.X, given.y), given.continues, checkpoint)
+            fitted = yield from fit(self, prepared, memo, course)
         if fitted.error is not None:
             raise DivergedError(
                 f"{fitted.error} The estimator holds the best weights, of epoch {self.best_epoch_}."

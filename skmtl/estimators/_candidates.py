@@ -16,9 +16,9 @@ from skmtl.estimators._building import choose_bins, resolve_trunk
 from skmtl.estimators._calibration import fit_temperatures, with_temperatures
 from skmtl.estimators._conformal import Conformity
 from skmtl.estimators._fitting import Fitted, fit_net
+from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._rows import Rows
-from skmtl.estimators._training import Training
-from skmtl.layers import Seeds
+from skmtl.estimators._training import Course, Training
 from skmtl.tasks import TaskOutput
 from skmtl.trunks import MLP
 from skmtl.weighting import Equal, Fixed, resolve_weighting
@@ -102,7 +102,7 @@ def _embeddings(estimator: Any) -> dict[str, Any] | None:
 
 
 def fit_one(
-    estimator: Any, train: Rows, valid: Rows | None, seeds: Seeds, **how: Any
+    estimator: Any, prepared: Prepared, memo: Memo, course: Course
 ) -> Generator[Training, None, Fitted]:
     """Train one net, and judge it by the rows that were held out.
 
@@ -110,10 +110,8 @@ def fit_one(
     ----------
     estimator : estimator
         With tasks, preprocessing and target scales; changed in place.
-    train, valid, seeds : as in :func:`skmtl.estimators._fitting.fit_net`
-        Rows and sources of randomness.
-    **how : object
-        The other arguments of that function.
+    prepared, memo, course : as in :func:`skmtl.estimators._fitting.fit_net`
+        Rows, what is known of them, and how the training goes.
 
     Yields
     ------
@@ -125,22 +123,22 @@ def fit_one(
     Fitted
         The net, and what it says of the held-out rows.
     """
-    fitted = yield from fit_net(estimator, train, valid, seeds, **how)
+    fitted = yield from fit_net(estimator, prepared, memo, course)
     estimator.net_ = fitted.net
     estimator.n_iter_ = len(fitted.net.history)
     stopping = fitted.net.stopping_
     estimator.best_epoch_ = estimator.n_iter_ if stopping is None else stopping.best_epoch_
-    judge(estimator, fitted.held_out, valid or train)
+    judge(estimator, fitted.held_out, prepared.valid or prepared.train)
     return fitted
 
 
 def fit_candidates(
     estimator: Any,
+    prepared: Prepared,
+    memo: Memo,
+    course: Course,
+    *,
     changes: dict[str, dict[str, Any]],
-    train: Rows,
-    valid: Rows | None,
-    seeds: Seeds,
-    **how: Any,
 ) -> Generator[Training, None, Fitted]:
     """Train several nets on the same rows, and weigh them for each task.
 
@@ -148,12 +146,10 @@ def fit_candidates(
     ----------
     estimator : estimator
         With tasks, preprocessing and target scales; changed in place.
+    prepared, memo, course : as in :func:`skmtl.estimators._fitting.fit_net`
+        Rows and sources of randomness, the same for all, and how the training goes.
     changes : dict of str to dict
         From :func:`plan`.
-    train, valid, seeds : as in :func:`skmtl.estimators._fitting.fit_net`
-        Rows and sources of randomness, the same for all.
-    **how : object
-        The other arguments of that function.
 
     Yields
     ------
@@ -171,13 +167,14 @@ def fit_candidates(
         for parameter, value in {"preset": "default", **changed}.items():
             setattr(part, parameter, value)
         # A candidate is what an estimator of these parameters would be: same seeds, same folds.
-        fit = fit_one(part, train, valid, copy.deepcopy(seeds), **how)
-        fits.append((yield from fit))
+        own = prepared._replace(seeds=copy.deepcopy(prepared.seeds))
+        fits.append((yield from fit_one(part, own, memo, course)))
         parts[name] = part
     held_out = [fitted.held_out for fitted in fits if fitted.held_out is not None]
     weights, together = np.ones((1, len(estimator.tasks_))), None
+    rows = prepared.valid or prepared.train
     if held_out:
-        weights = select_weights(held_out, *(valid or train).judged())
+        weights = select_weights(held_out, *rows.judged())
         together = blend(held_out, weights)
     first = next(iter(parts.values()))
     for name in ("net_", "sharing_", "n_iter_", "best_epoch_", "null_losses_"):
@@ -187,7 +184,7 @@ def fit_candidates(
     estimator.candidate_weights_ = pd.DataFrame(
         weights.T, [task.name for task in estimator.tasks_], list(parts)
     )
-    judge(estimator, together, valid or train)
+    judge(estimator, together, rows)
     errors = [fitted.error for fitted in fits if fitted.error is not None]
     return Fitted(estimator.net_, together, errors[0] if errors else None)
 

@@ -15,10 +15,10 @@ from scipy import sparse
 from skmtl._strategy import resolve
 from skmtl.estimators._building import build_net, choose_bins, layout_of
 from skmtl.estimators._outputs import outputs_of
-from skmtl.estimators._preparing import Memo
+from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
-from skmtl.estimators._training import Training
+from skmtl.estimators._training import Course, Training
 from skmtl.layers import Inputs, PiecewiseLinearEncoding, Seeds, bin_edges
 from skmtl.sharing import Sharing
 from skmtl.tasks import TaskOutput
@@ -55,17 +55,7 @@ class Fitted(NamedTuple):
 
 
 def fit_net(
-    estimator: Any,
-    train: Rows,
-    valid: Rows | None,
-    seeds: Seeds,
-    *,
-    memo: Memo,
-    continues: bool,
-    stops: bool,
-    max_epochs: int,
-    data: tuple[Any, Any],
-    checkpoint: Any,
+    estimator: Any, prepared: Prepared, memo: Memo, course: Course
 ) -> Generator[Training, None, Fitted]:
     """Build a net, or take a copy of the fitted one, and judge it once it is trained.
 
@@ -73,22 +63,12 @@ def fit_net(
     ----------
     estimator : estimator
         With tasks, preprocessing and target scales.
-    train, valid : Rows
-        Training rows, and validation rows or None.
-    seeds : Seeds
-        Sources of randomness.
+    prepared : Prepared
+        Rows, and sources of randomness.
     memo : Memo
         Of fits to the same data.
-    continues : bool
-        Whether to go on with the fitted net.
-    stops : bool
-        Whether to stop early.
-    max_epochs : int
-        The largest number of epochs.
-    data : tuple
-        X and y as the user gave them, for scikit-learn's callbacks.
-    checkpoint : Run or None
-        The file of the fit.
+    course : Course
+        How the training goes.
 
     Yields
     ------
@@ -100,24 +80,23 @@ def fit_net(
     Fitted
         The net, and what it says of the rows that were held out.
     """
+    train, valid = prepared.train, prepared.valid
     with torch_threads(estimator.n_threads):
         like = None
-        if continues:
+        if course.continues:
             net = _copied_net(estimator)
         else:
-            net, like = _new_net(estimator, train, seeds, memo)
+            net, like = _new_net(estimator, train, prepared.seeds, memo)
         # By the rows, which live as long as the memo does.
         table = partial(_on_device_once, estimator, net=net, memo=memo)
         train_data, valid_data = table(train), None if valid is None else table(valid)
-        _learn_null_losses(estimator, train_data, continues=continues)
+        _learn_null_losses(estimator, train_data, continues=course.continues)
         train_data = _normalized(estimator, train_data)
         valid_data = valid_data and _normalized(estimator, valid_data)
         if train.draws is not None:
             train_data, left_out = _bagged(train_data, train.draws)
-            valid_data = left_out if stops and valid is None else valid_data
-    training = Training(
-        estimator, net, train_data, valid_data, stops, max_epochs, data, like, checkpoint
-    )
+            valid_data = left_out if prepared.stops and valid is None else valid_data
+    training = Training(estimator, net, train_data, valid_data, prepared.stops, course, like)
     yield training
     net = training.net  # a checkpoint may have had another
     held_out = None

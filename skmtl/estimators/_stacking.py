@@ -211,7 +211,7 @@ def why_single(training: Training) -> str | None:
     names = net.module_.state_dict()
     checks = {
         "the fit goes on with a fitted net": training.like is None,
-        "checkpoint": training.checkpoint is not None,
+        "checkpoint": training.course.checkpoint is not None,
         "callbacks": bool(net.callbacks_) or bool(split_callbacks(estimator.callbacks)[1]),
         "net_params": bool(estimator.net_params),
         f"optimizer={estimator.optimizer!r}": type(net.optimizer_) is not FusedAdamW,
@@ -328,7 +328,7 @@ def _train_group(group: Group) -> dict[int, Exception]:
 
 def _train_stack(trainings: Sequence[Training]) -> dict[int, Exception]:
     fits = [
-        StackedFit(t.net, t.train, t.valid, t.max_epochs, t.like, _weighed(t))
+        StackedFit(t.net, t.train, t.valid, t.course.max_epochs, t.like, _weighed(t))
         for t in trainings
         if t.like is not None  # else it could not be in a group
     ]

@@ -30,6 +30,28 @@ from skmtl.training import (
 EMA_DECAY = 0.99
 
 
+@dataclass(frozen=True)
+class Course:
+    """How the training of each net of a fit goes.
+
+    Parameters
+    ----------
+    max_epochs : int
+        The largest number of epochs.
+    data : tuple
+        X and y as the user gave them, for scikit-learn's callbacks.
+    continues : bool
+        Whether to go on with the fitted net.
+    checkpoint : Run or None
+        The file of the fit.
+    """
+
+    max_epochs: int
+    data: tuple[Any, Any]
+    continues: bool
+    checkpoint: Any
+
+
 @dataclass
 class Training:
     """A net that waits to be trained.
@@ -44,14 +66,10 @@ class Training:
         Rows on the device; no validation if the latter is None.
     stops : bool
         Whether to stop early.
-    max_epochs : int
-        The largest number of epochs.
-    data : tuple
-        X and y as the user gave them, for scikit-learn's callbacks.
+    course : Course
+        How the training goes.
     like : callable
         Builds a net of this kind for so many members, with fresh weights.
-    checkpoint : Run or None, default=None
-        The file of the fit.
     n_done : int, default=0
         Epochs that the net was trained before, in the same fit.
     error : DivergedError or None, default=None
@@ -63,10 +81,8 @@ class Training:
     train: TaskData
     valid: TaskData | None
     stops: bool
-    max_epochs: int
-    data: tuple[Any, Any]
+    course: Course
     like: Callable[[int], TaskNet] | None
-    checkpoint: Any = None
     n_done: int = 0
     error: DivergedError | None = None
 
@@ -86,16 +102,16 @@ def train(training: Training) -> None:
     ValueError
         If no task can be judged by the validation rows.
     """
-    estimator, checkpoint = training.estimator, training.checkpoint
+    estimator, checkpoint = training.estimator, training.course.checkpoint
     if checkpoint is not None and checkpoint.resume(training):
         return
     net = training.net
     _, theirs = split_callbacks(estimator.callbacks)
-    n_epochs = 0 if training.n_done and net.stops_ else training.max_epochs - training.n_done
+    n_epochs = 0 if training.n_done and net.stops_ else training.course.max_epochs - training.n_done
     with (
         torch_threads(estimator.n_threads),
         deterministic_algorithms(estimator.deterministic),
-        epoch_callbacks(estimator, theirs, n_epochs, *training.data) as after_epoch,
+        epoch_callbacks(estimator, theirs, n_epochs, *training.course.data) as after_epoch,
     ):
         hooks = [] if after_epoch is None else [("sklearn", EpochHook(after_epoch))]
         if estimator.verbose:
