@@ -34,7 +34,7 @@ PUBLIC = {
         "MultiTaskNetRegressor",
     ],
     "skmtl.export": ["FileError", "load", "save"],
-    "skmtl.features": ["FeatureEncoder", "read_features"],
+    "skmtl.features": ["FeatureEncoder", "FeatureWarning", "read_features"],
     "skmtl.heads": ["Head", "HeadGroup", "HeadSpec", "Layout", "StackedHeads"],
     "skmtl.inspection": [
         "SharingReport",

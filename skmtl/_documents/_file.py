@@ -77,6 +77,10 @@ def write_whole(path: Path, content: bytes) -> None:
     content : bytes
         All of it.
     """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(path.parent)!r} to write {path.name!r} into."
+        )
     # A name that no other process or thread takes.
     part = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex}.part")
     try:
@@ -164,8 +168,9 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]
         ValueError,
     ) as e:
         raise FileError(
-            f"{path} is not a whole file of skmtl.export: {e}. Copy it again from where it "
-            "was saved; files of pickle and joblib are read by these."
+            f"{path} is not a whole file of skmtl.export ({type(e).__name__}: {e}). Copy it again "
+            "from where it was saved; what joblib or pickle wrote is read by joblib.load or "
+            "pickle.load."
         ) from e
     _check_version(path, metadata)
     _checked(path, metadata, "written_by")

@@ -216,8 +216,10 @@ class ConformalMixin(PredictionMixin):
             )
         if self._conformity is None:
             raise ValueError(
-                "Intervals and sets are judged by rows that `fit` held out, and it held out none. "
-                "Fit with `early_stopping=True`, or with X_val and y_val."
+                "Intervals and sets are judged by rows that `fit` held out, and it held out none: "
+                "there was no early stopping, or there were too few rows for it and "
+                f"`n_members = {vars(self).get('n_members_')}`. Fit with `early_stopping=True`, or with "
+                "X_val and y_val."
             )
         share, scores = float(coverage), self._conformity.scores
         return {name: self._conformity.reach(name, share, joint=joint) for name in scores}

@@ -35,8 +35,9 @@ def warn_of_tasks(nets: Sequence[TaskNet]) -> None:
     if useless:
         warnings.warn(
             f"{_listed(useless)}: in none of {n_epochs} epochs better than the best constant, on "
-            "rows that were held out. What is predicted is of little use: bring features that tell "
-            "more or more labels, or leave it out.",
+            "rows that were held out. The features may not tell it, or these rows are too few to "
+            "show that they do: compare `score` on rows of your own, bring features that tell more "
+            "or more labels, or leave it out.",
             TaskWarning,
             stacklevel=2,
         )

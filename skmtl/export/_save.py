@@ -62,7 +62,8 @@ def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: boo
     if not isinstance(last, BaseMultiTaskNet):
         raise TypeError(
             "`save` takes an estimator of skmtl, or a Pipeline that ends with one. Found "
-            f"{type(last).__name__}. Use pickle, joblib or skops for others."
+            f"{type(last).__name__}. Of a search save its `best_estimator_`; use pickle or joblib "
+            "for others."
         )
     check_is_fitted(last, "net_")
     writer = EstimatorWriter(with_optimizer=include_optimizer)

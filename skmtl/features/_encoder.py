@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from itertools import pairwise
 from typing import Any
@@ -13,12 +14,17 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from skmtl._frames import words_among_numbers
 from skmtl.features._datetime import datetime_features
 from skmtl.features._reader import read_features
 from skmtl.features._scaling import robust_scales, smooth_clip
 
 #: Entries that are worked on at once.
 _ENTRIES = 2**19
+
+
+class FeatureWarning(UserWarning):
+    """A column of X is probably not what it was taken for."""
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
@@ -83,6 +89,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         -------
         FeatureEncoder
             self.
+
+        Warns
+        -----
+        FeatureWarning
+            If a column of words holds numbers for the most part.
         """
         if self.numbers not in {"robust", "standard"}:
             raise ValueError(
@@ -99,6 +110,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             self.number_columns_ = tuple(other.tolist())
             return self
         self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
+        for position in np.flatnonzero(np.array(self._kinds or []) == "word"):
+            _warn_of_words(X.iloc[:, position])
         numbers, words = _split(X, self._kinds)
         self._learn_numbers(numbers, sample_weight)
         self.n_features_out_ = numbers.shape[1] + len(self.missing_columns_)
@@ -259,6 +272,19 @@ def _widths(encoder: OneHotEncoder) -> list[int]:
     pairs = zip(encoder.categories_, infrequent, strict=True)
     # The infrequent categories of a column share one.
     return [len(found) - (0 if rare is None else len(rare) - 1) for found, rare in pairs]
+
+
+def _warn_of_words(column: pd.Series) -> None:
+    """Tell of a column of words that looks as if it should be numbers."""
+    words, n_numbers, n_cells = words_among_numbers(column) or ([], 0, 0)
+    if words:
+        warnings.warn(
+            f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
+            f"{n_cells} cells {n_numbers} are numbers, but not {words[:3]}. Mark these as missing, "
+            "as by pandas.to_numeric(..., errors='coerce'), or make the column a category type.",
+            FeatureWarning,
+            stacklevel=2,
+        )
 
 
 def _kinds(X: pd.DataFrame) -> list[str]:

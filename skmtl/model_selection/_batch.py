@@ -325,17 +325,22 @@ class _Front:
 
 def _alone(jobs: Sequence[Job]) -> pd.DataFrame:
     """Describe the jobs that have no net of ours."""
-    return pd.DataFrame(
-        {
-            "how": "single",
-            "why": "not of skmtl",
-            "candidates": [[job.candidate] for job in jobs],
-            "splits": [[job.split] for job in jobs],
-            "n_fits": 1,
-            "n_members": 0,
-            "memory_mb": 0.0,
-        }
-    )
+    return pd.DataFrame([_row("single", "not of skmtl", [job]) for job in jobs])
+
+
+def _row(
+    how: str, why: str, jobs: Sequence[Job], n_members: int = 0, n_bytes: float = 0
+) -> dict[str, Any]:
+    """Describe jobs that are fitted together, or come to the same error."""
+    return {
+        "how": how,
+        "why": why,
+        "candidates": sorted({job.candidate for job in jobs}),
+        "splits": sorted({job.split for job in jobs}),
+        "n_fits": len(jobs),
+        "n_members": n_members,
+        "memory_mb": round(n_bytes / 2**20, 1),
+    }
 
 
 def _rows_of(fits: Fits, chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
@@ -344,16 +349,12 @@ def _rows_of(fits: Fits, chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
     rows = []
     for group in fits.groups():
         jobs = [job_of[id(training)] for training in group.trainings]
-        rows.append(
-            {
-                "how": "stacked" if group.why_single is None else "single",
-                "why": group.why_single or "",
-                "candidates": sorted({job.candidate for job in jobs}),
-                "splits": sorted({job.split for job in jobs}),
-                "n_fits": len(jobs),
-                "n_members": sum(t.estimator.n_members_ for t in group.trainings),
-                "memory_mb": round(group.n_bytes / 2**20, 1),
-            }
-        )
-    columns = ["how", "why", "candidates", "splits", "n_fits", "n_members", "memory_mb"]
-    return pd.DataFrame(rows, columns=columns)
+        how = "stacked" if group.why_single is None else "single"
+        n_members = sum(t.estimator.n_members_ for t in group.trainings)
+        rows.append(_row(how, group.why_single or "", jobs, n_members, group.n_bytes))
+    failed: dict[str, list[Job]] = {}
+    for job, fit in chunk:
+        if fit.error is not None:
+            failed.setdefault(f"{type(fit.error).__name__}: {fit.error}", []).append(job)
+    rows += [_row("error", why, jobs) for why, jobs in failed.items()]
+    return pd.DataFrame(rows)

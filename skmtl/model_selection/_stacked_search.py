@@ -81,8 +81,8 @@ class StackedSearchMixin:
         Returns
         -------
         DataFrame
-            A row per program: ``how`` ("stacked" or "single"), ``why`` it is single, the
-            positions of its ``candidates`` and ``splits``, ``n_fits``, ``n_members`` (networks)
+            A row per program: ``how`` ("stacked" or "single"; "error": parameters or data are not
+            valid, and ``why`` says how), ``why`` it is single, the positions of its ``candidates`` and ``splits``, ``n_fits``, ``n_members`` (networks)
             and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
             from their shapes; without the tables).
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmtl._frames import words_among_numbers
 from skmtl.tasks._classes import category_codes, column_types, named_for, with_classes
-from skmtl.tasks._inference import declare_tasks, numbers
+from skmtl.tasks._inference import declare_tasks, inferred, numbers
 from skmtl.tasks._table import read_table
 from skmtl.tasks._task import Task, TaskWarning
 
@@ -106,7 +107,7 @@ class TargetEncoder:
         Warns
         -----
         TaskWarning
-            If a task has no label, or one class only.
+            If a task has no label, one class only, or numbers for words that nobody declared.
         UserWarning
             If y is a dict, which cross-validation would not split.
         """
@@ -114,6 +115,9 @@ class TargetEncoder:
         for label, column in frame.items():  # by position: names may still be doubled
             _check_column(column, str(label))
         tasks = declare_tasks(frame, self.tasks, self.default_kind)
+        if self.default_kind is None:
+            for task in inferred(tasks, frame, self.tasks):
+                _warn_of_words(task, frame[task.columns[0]])
         if isinstance(y, Mapping):
             warnings.warn(
                 "y is a dict of columns, which fit alone can read: cross-validation would take its "
@@ -305,6 +309,23 @@ def _check_column(column: pd.Series, name: str) -> None:
             f"Column {name!r} of y contains infinity in {int(np.isinf(values).sum())} rows. Mark "
             "a missing label as NaN, or remove these rows."
         )
+
+
+def _warn_of_words(task: Task, column: pd.Series) -> None:
+    """Tell of a column of words that looks as if it should be numbers."""
+    found = words_among_numbers(column)
+    if found is None or not task.has_classes:
+        return
+    words, n_numbers, n_cells = found
+    but = f", but not {words[:3]}" if words else ""
+    warnings.warn(
+        f"Task {task.name!r} is taken for classes, one for each number in column "
+        f"{str(column.name)!r}: of {n_cells} labels {n_numbers} are numbers{but}. Make the column "
+        "numeric, as by pandas.to_numeric(..., errors='coerce'), or declare the task as "
+        "'classification'.",
+        TaskWarning,
+        stacklevel=5,
+    )
 
 
 def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:

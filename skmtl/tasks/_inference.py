@@ -141,6 +141,27 @@ def declare_tasks(frame: pd.DataFrame, tasks: Any, default_kind: str | None = No
     return [_with_kind(task, frame) for task in listed]
 
 
+def inferred(tasks: list[Task], frame: pd.DataFrame, declared: Any) -> list[Task]:
+    """Return the tasks whose kind nobody declared.
+
+    Parameters
+    ----------
+    tasks : list of Task
+        From :func:`declare_tasks`.
+    frame : pandas.DataFrame of shape (n_samples, n_columns)
+        The targets.
+    declared : None, mapping, sequence of Task, or str
+        The user's declarations.
+
+    Returns
+    -------
+    list of Task
+        Of one column each.
+    """
+    known = {task.name for task in _declarations(declared, list(frame.columns))}
+    return [task for task in tasks if task.name not in known]
+
+
 def _declarations(tasks: Any, labels: list[Any]) -> Iterable[Task]:
     if tasks is None:
         return []

@@ -434,3 +434,9 @@ def test_a_model_of_cuda_loads_where_there_is_none(table, tmp_path):
     assert load(tmp_path / "model", device="cpu").device == "cpu"
     with pytest.raises(ValueError, match="device"):
         load(tmp_path / "model", device="nowhere")
+
+
+def test_a_folder_that_is_not_there_is_named(table, tmp_path):
+    est = small().fit(*table)
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*/none' to write 'model'"):
+        save(est, tmp_path / "none" / "model")

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skmtl.features import FeatureEncoder
+from skmtl.features import FeatureEncoder, FeatureWarning
 
 RANDOM = np.random.default_rng(0)
 NUMBERS = RANDOM.normal(5, 3, size=(50, 3))
@@ -338,3 +338,25 @@ def test_a_weight_of_two_is_a_row_twice():
 def test_how_numbers_are_scaled_is_a_word():
     with pytest.raises(ValueError, match="`numbers` must be 'robust' or 'standard'"):
         FeatureEncoder(numbers="minmax").fit(np.ones((2, 1)))
+
+
+def test_words_among_numbers_are_told_of():
+    ages = pd.Series([*map(float, range(20, 70)), "unknown"], dtype=object)
+    message = r"Column 'age' of X .* of 51 cells 50 are numbers, but not \['unknown'\]"
+    with pytest.warns(FeatureWarning, match=message):
+        FeatureEncoder().fit(pd.DataFrame({"age": ages}))
+    with pytest.warns(FeatureWarning, match=message):
+        FeatureEncoder().fit(pd.DataFrame({"age": ages.astype(str)}))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["1", "2", "3", "other"] * 20),  # few numbers: names of categories
+        pd.Series([*map(str, range(20)), *["word"] * 20]),
+        pd.Series([*map(str, range(40)), "unknown"], dtype="category"),
+        pd.Series([*map(str, range(40))]),  # codes such as postcodes
+    ],
+)
+def test_columns_that_are_words_are_not_told_of(column):
+    FeatureEncoder().fit(pd.DataFrame({"a": column}))

@@ -410,3 +410,13 @@ def test_memory_that_does_not_suffice_for_a_stack(table, monkeypatch, batch_size
     np.testing.assert_allclose(
         ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=1e-9
     )
+
+
+def test_a_plan_tells_which_candidates_are_not_valid(table):
+    X, Y = table
+    grid = {"sharing": ["hard", "hrad"], "lr": [1e-3, -1.0]}
+    plan = MultiTaskGridSearchCV(net(), grid, cv=2).explain_plan(X, Y)
+    assert plan["n_fits"].sum() == 8
+    wrong = plan[plan["how"] == "error"]
+    assert {i for candidates in wrong["candidates"] for i in candidates} == {1, 2, 3}
+    assert wrong["why"].str.contains("Did you mean 'hard'|`lr` must be").all()

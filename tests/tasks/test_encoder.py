@@ -238,3 +238,16 @@ def test_later_rows_are_checked_alike(encoder):
         encoder.transform(Y[["size", "word"]])
     with pytest.raises(ValueError, match=r"Found \['length', 'word', 'kind'\]"):
         encoder.transform(Y.rename(columns={"size": "length"}))
+
+
+def test_numbers_for_words_are_told_of_unless_they_are_declared():
+    hours = pd.DataFrame({"hours": [*map(str, range(30)), "unk"]})
+    message = r"Task 'hours' .* of 31 labels 30 are numbers, but not \['unk'\]"
+    with pytest.warns(TaskWarning, match=message):
+        TargetEncoder().fit(hours)
+    with pytest.warns(TaskWarning, match=r"of 30 labels 30 are numbers\. Make the column"):
+        TargetEncoder().fit(hours[:30])
+    TargetEncoder({"hours": "classification"}).fit(hours)
+    TargetEncoder(default_kind="classification").fit(hours)
+    TargetEncoder("classification").fit(hours)
+    TargetEncoder().fit(pd.DataFrame({"grade": ["1", "2", "3", "none"] * 10}))
