@@ -317,7 +317,7 @@ def differences(study: Study) -> str:
                 str(len(values)),
                 number(p.get(name, np.nan), 4),
                 number(corrected.get(name, np.nan), 4),
-                number((times[name] / times[BASE]).median(), 2),
+                number((times[name] / times[BASE]).dropna().median(), 2),
             ]
         )
     head = ["variant", "mean error", "median difference", "wins/losses", "sets", "p", "p, Holm"]

@@ -7,6 +7,7 @@ line with the package but the position of a task's output rows.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
@@ -15,6 +16,9 @@ from skmtl.layers import Seeds
 from skmtl.tasks import Task
 from skmtl.training import TaskData
 from skmtl.weighting import TaskGradients
+
+#: What pandas calls a column of words: "str", before pandas 3 "object".
+WORDS = str(pd.Series(["word"]).dtype)
 
 #: Every kind twice, of several widths, and not in the order in which the network keeps them.
 MIXED = (

@@ -20,6 +20,7 @@ from skmtl._frames import (
     series_of,
     series_to_pandas,
 )
+from tests.oracle import WORDS
 
 FRAMES = [pd.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]}), pa.table({"a": [1]})]
 SERIES = [pd.Series([1]), pl.Series([1]), pa.chunked_array([[1]])]
@@ -52,7 +53,7 @@ COLUMNS = [
     (pl.Int8, [1, None], "Int64", [1, pd.NA]),
     (pl.Boolean, [True, False], "bool", [True, False]),
     (pl.Boolean, [True, None], "boolean", [True, pd.NA]),
-    (pl.String, ["a", "b"], "str", ["a", "b"]),
+    (pl.String, ["a", "b"], WORDS, ["a", "b"]),
     (
         pl.Date,
         [dt.date(2024, 1, 2), None],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from functools import partial
 from typing import Any
 
@@ -239,12 +240,11 @@ _NO_ATTRIBUTES = (property, classmethod, staticmethod)
 
 def _strings(items: list[str], dtype: Any) -> np.ndarray:
     """Make an array of strings, each of which takes the place of the longest."""
-    width = max(map(len, items), default=0)
-    found = np.dtype(np.str_) if dtype is None else np.dtype(str(dtype))
-    width = max(width, found.itemsize // 4)
-    if found.kind != "U" or width * len(items) > max(LARGEST_STRINGS, 64 * sum(map(len, items))):
+    told = re.fullmatch(r"[<>=|]?U([0-9]{1,9})", "U0" if dtype is None else str(dtype))
+    width = max([int(told[1]) if told else LARGEST_STRINGS, *map(len, items)])
+    if told is None or width * len(items) > max(LARGEST_STRINGS, 64 * sum(map(len, items))):
         raise FileError("The file holds an array of strings that takes far more room than they.")
-    return np.array(items, dtype=found)
+    return np.array(items, dtype=np.str_ if dtype is None else np.dtype(told[0]))
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -29,8 +29,10 @@ def cell(value, column=1):
 
     def change(table):
         if isinstance(table, pd.DataFrame):
-            table = table.astype({table.columns[column]: object})
-            table.iloc[3, column] = value
+            values = table.iloc[:, column].tolist()
+            values[3] = value
+            changed = pd.Series(values, table.index, dtype=object)
+            table = table.assign(**{table.columns[column]: changed})
         else:
             table[3, column] = value
         return table

@@ -19,6 +19,7 @@ from skmtl import (
 )
 from skmtl.metrics import TaskScoring
 from skmtl.tasks import Task, TaskWarning
+from tests.oracle import WORDS
 
 N = 40
 RANDOM = np.random.default_rng(0)
@@ -299,7 +300,7 @@ def test_doubled_column_names_are_an_error(names):
 @pytest.mark.parametrize(
     ("cells", "held"),
     [
-        (WORD, "str values such as '(yes|no)'"),
+        (WORD, f"{WORDS} values such as '(yes|no)'"),
         (X[:, 0] > 0, "bool values such as (True|False)"),
         (pd.Categorical([1, 2] * (N // 2)), "category values such as 1"),
     ],

@@ -28,6 +28,7 @@ from skmtl import (
 from skmtl.features import FeatureEncoder
 from skmtl.metrics import TaskScoring
 from skmtl.model_selection import TaskStratifiedKFold
+from tests.oracle import WORDS
 
 N = 60
 RANDOM = np.random.default_rng(0)
@@ -607,9 +608,9 @@ def test_array_of_another_width_at_predict_is_an_error():
 @pytest.mark.parametrize(
     ("column", "cells", "message"),
     [
-        ("float", ["x"] * N, "'float' of X held numbers in fit. Found str values such as 'x'"),
+        ("float", ["x"] * N, f"'float' of X held numbers in fit. Found {WORDS} values such as 'x'"),
         ("float", DATES, "'float' of X held numbers in fit. Found datetime64"),
-        ("date", ["x"] * N, "'date' of X held dates in fit. Found str values such as 'x'"),
+        ("date", ["x"] * N, f"'date' of X held dates in fit. Found {WORDS} values such as 'x'"),
         ("date", [1.0] * N, "'date' of X held dates in fit. Found float64 values such as 1.0"),
         ("duration", DATES, "'duration' of X held durations in fit"),
     ],

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skmtl.features import read_features
+from tests.oracle import WORDS
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -96,7 +97,7 @@ def test_masked_cells_are_missing():
 def test_sparse_columns_become_dense_and_others_stay():
     frame = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array(X), columns=["a", "b"])
     dense = read(frame.assign(w=["x", "y", "z"]))
-    assert [str(dtype) for dtype in dense.dtypes] == ["float64", "float64", "str"]
+    assert [str(dtype) for dtype in dense.dtypes] == ["float64", "float64", WORDS]
     np.testing.assert_array_equal(dense[["a", "b"]], X)
 
 

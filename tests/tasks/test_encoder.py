@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from skmtl.tasks import TargetEncoder, Targets, Task, TaskWarning
+from tests.oracle import WORDS
 
 Y = pd.DataFrame(
     {
@@ -214,7 +215,7 @@ def test_one_class_is_a_warning():
         ([1.0, -np.inf], None, "Column 'c' of y contains infinity in 1 rows"),
         (pd.to_datetime(["2024", None]), None, "Column 'c' of y holds dates or durations"),
         ([1j, 2j], None, "Complex data not supported: column 'c'"),
-        (["a", "b"], {"c": "regression"}, "but column 'c' holds str values such as 'a'"),
+        (["a", "b"], {"c": "regression"}, f"but column 'c' holds {WORDS} values such as 'a'"),
         ([0.5, 1.5], {"c": "binary"}, "Task 'c' .* column 'c' holds numbers with fractions"),
         ([0, 1, 2], {"c": "binary"}, "column 'c' has 3 classes. Declare it as 'multiclass'"),
     ],
