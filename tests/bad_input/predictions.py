@@ -83,7 +83,7 @@ CASES = [
             "score": (Y,),
         }.items()
     ],
-    Case(UNFITTED, "history_", lambda: net().history_),
+    Case(UNFITTED, "the history", lambda: net().history_),
     Case(UNFITTED, "after a fit that failed", lambda: _fails_then(net())),
 ]  # fmt: skip
 
