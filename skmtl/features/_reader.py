@@ -99,7 +99,7 @@ def _is_plain(X: Any, estimator: Any) -> bool:
 
 def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool) -> pd.DataFrame:
     _check_size(X)
-    X = _dense(X.infer_objects() if (X.dtypes == object).any() else X)
+    X = _dense(_inferred(X) if (X.dtypes == object).any() else X)
     for label, column in X.select_dtypes("number").items():
         if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {label!r} of X.")
@@ -117,6 +117,13 @@ def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     return X
+
+
+def _inferred(X: pd.DataFrame) -> pd.DataFrame:
+    try:
+        return X.infer_objects()
+    except OverflowError:  # pandas 2, of an integer beyond 1e308: who reads the column names it
+        return X
 
 
 def _check_size(X: pd.DataFrame) -> None:

@@ -63,12 +63,19 @@ def test_a_fit_that_runs_out_of_memory_tells_what_to_change_and_lets_go(held, mo
 
 
 def test_a_search_that_runs_out_of_memory_tells_too(held):
+    """Of the stack in a warning; then of the fits, each by itself, in an error."""
     est = MultiTaskNetRegressor(max_epochs=1)
     search = MultiTaskGridSearchCV(est, {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
-    with pytest.raises(torch.OutOfMemoryError, match="max_memory"):
+    with (
+        pytest.warns(
+            UserWarning, match="lower `max_memory`, .* nets of the stack are fitted one by"
+        ),
+        pytest.raises(torch.OutOfMemoryError, match="smaller `batch_size`"),
+    ):
         search.fit(X, X[:, :2])
     gc.collect()
-    assert held[0]() is None
+    assert len(held) == 5
+    assert all(reference() is None for reference in held)
 
 
 def test_the_batch_size_is_halved_where_that_is_asked_for(monkeypatch):
