@@ -126,7 +126,7 @@ def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
     """
     parameter = next(net.module_.parameters())
     return TaskData.pack(
-        encode_features(estimator._preprocess, rows.X, estimator.dtype),
+        encode_features(estimator._preprocess, rows.X, estimator.dtype, rows.index),
         estimator._scaler.transform(rows.targets.values),
         rows.weights,
         layout_of(estimator.tasks_),
@@ -211,14 +211,16 @@ def _new_net(
 
 def _inputs(preprocess: Any, train: Rows) -> Inputs:
     """Tell a trunk what is known of the features."""
-    one = encode_features(preprocess, train.take(np.arange(1)).X)
+
+    def encoded_rows(rows: np.ndarray) -> Any:
+        return encode_features(preprocess, train.X, rows=train.take(rows).index)
 
     def sample() -> np.ndarray:
-        encoded = encode_features(preprocess, train.take(_sampled(train)).X)
+        encoded = encoded_rows(_sampled(train))
         return encoded.toarray() if sparse.issparse(encoded) else encoded
 
     return Inputs(
-        tuple(one.shape[1:]),
+        tuple(encoded_rows(np.arange(1)).shape[1:]),
         getattr(preprocess, "number_columns_", None),
         getattr(preprocess, "category_columns_", None),
         sample,

@@ -198,7 +198,9 @@ def _prepare(estimator: Any, given: Given, seeds: Seeds) -> Prepared:
     chosen = choose_rows(estimator, rows, given.validation, seeds, is_partial=is_partial)
     train = chosen[0]
     if not continues:
-        estimator._preprocess = fit_preprocessing(estimator.preprocess, train.X, train.row_weights)
+        estimator._preprocess = fit_preprocessing(
+            estimator.preprocess, train.X, train.row_weights, train.index
+        )
     _meet_labels(estimator, train, is_first=not continues)
     return Prepared(*chosen, seeds)
 

@@ -7,21 +7,26 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.utils import _safe_indexing
 
 from skmtl.features import FeatureEncoder
 
 
-def fit_preprocessing(preprocess: Any, X: Any, row_weights: np.ndarray) -> Any:
+def fit_preprocessing(
+    preprocess: Any, X: Any, row_weights: np.ndarray, rows: np.ndarray | None = None
+) -> Any:
     """Fit what turns features into numbers, on training rows.
 
     Parameters
     ----------
     preprocess : "auto", None or transformer
         The estimator's parameter.
-    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
-        Training rows.
+    X : DataFrame, ndarray or sparse matrix of shape (n_read, ...)
+        Rows.
     row_weights : ndarray of shape (n_samples,)
-        Their weights, for means and scales.
+        Weights of the training rows, for means and scales.
+    rows : ndarray of shape (n_samples,), int64, default=None
+        Which are training rows; None: all.
 
     Returns
     -------
@@ -38,27 +43,31 @@ def fit_preprocessing(preprocess: Any, X: Any, row_weights: np.ndarray) -> Any:
     if isinstance(preprocess, str) and preprocess == "auto":
         # Equal weights are no weights, to the last bit.
         weights = None if (row_weights == row_weights[0]).all() else row_weights
-        return FeatureEncoder().fit(X, sample_weight=weights)
+        return FeatureEncoder().learn(X, weights, rows)  # X has been read
     if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
-        return clone(preprocess).fit(X)
+        return clone(preprocess).fit(_taken(X, rows))
     raise ValueError(
         "Parameter `preprocess` must be 'auto', None or a transformer. Found "
         f"`preprocess = {preprocess!r}`."
     )
 
 
-def encode_features(preprocess: Any, X: Any, dtype: str = "float64") -> Any:
+def encode_features(
+    preprocess: Any, X: Any, dtype: str = "float64", rows: np.ndarray | None = None
+) -> Any:
     """Turn features into numbers.
 
     Parameters
     ----------
     preprocess : transformer or None
         From :func:`fit_preprocessing`.
-    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
+    X : DataFrame, ndarray or sparse matrix of shape (n_read, ...)
         Features.
     dtype : {"float32", "float64"}, default="float64"
         What :class:`skmtl.features.FeatureEncoder` rounds to, which saves memory; others give
         what they give.
+    rows : ndarray of shape (n_samples,), int64, default=None
+        Which rows; None: all.
 
     Returns
     -------
@@ -71,8 +80,9 @@ def encode_features(preprocess: Any, X: Any, dtype: str = "float64") -> Any:
         If a column of a frame is not numeric, and nothing makes it so.
     """
     if isinstance(preprocess, FeatureEncoder):
-        encoded: Any = preprocess.encode(X, dtype)  # X has been read
+        encoded: Any = preprocess.encode(X, dtype, rows)  # X has been read
     else:
+        X = _taken(X, rows)
         encoded = X if preprocess is None else preprocess.transform(X)
     if sparse.issparse(encoded):
         return encoded.tocsr()
@@ -90,6 +100,11 @@ def encode_features(preprocess: Any, X: Any, dtype: str = "float64") -> Any:
     if encoded.dtype.kind == "f" and not np.isfinite(encoded.sum()):
         _check_complete(encoded, getattr(X, "columns", None))
     return encoded
+
+
+def _taken(X: Any, rows: np.ndarray | None) -> Any:
+    """Copy the rows that are wanted, if not all are."""
+    return X if rows is None else _safe_indexing(X, rows)
 
 
 def _check_complete(encoded: np.ndarray, names: Any) -> None:

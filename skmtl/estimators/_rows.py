@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import check_consistent_length
 
 from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
@@ -30,14 +30,16 @@ class Rows:
 
     Parameters
     ----------
-    X : DataFrame, ndarray or sparse matrix of shape (n_samples, ...)
-        Features as they came.
+    X : DataFrame, ndarray or sparse matrix of shape (n_read, ...)
+        Features as they came, of these rows and maybe others: they are never copied.
     targets : Targets
         Encoded targets.
     weights : ndarray of shape (n_samples, n_columns)
         Weights of the cells.
     row_weights : ndarray of shape (n_samples,)
         Weights of the rows, for the means and scales of features.
+    index : ndarray of shape (n_samples,), int64, default=None
+        Which rows of X these are; None: all.
     draws : ndarray of shape (n_members, n_samples), uint16, default=None
         How often each member learns from each row; it is judged by those that it never does.
         None: all members learn from all rows.
@@ -47,6 +49,7 @@ class Rows:
     targets: Targets
     weights: np.ndarray
     row_weights: np.ndarray
+    index: np.ndarray | None = None
     draws: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Rows:
@@ -62,8 +65,9 @@ class Rows:
         Rows
             The selected rows.
         """
-        X = _safe_indexing(self.X, rows)
-        return Rows(X, self.targets.take(rows), self.weights[rows], self.row_weights[rows])
+        index = rows if self.index is None else self.index[rows]
+        targets = self.targets.take(rows)
+        return Rows(self.X, targets, self.weights[rows], self.row_weights[rows], index)
 
     def labelled(self) -> Rows:
         """Leave out rows without any label of positive weight."""

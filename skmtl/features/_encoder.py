@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Hashable
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -12,19 +11,21 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl._frames import words_among_numbers
-from skmtl.features._datetime import datetime_features
+from skmtl.features._columns import (
+    DATE_PARTS,
+    column_kinds,
+    number_blocks,
+    split_columns,
+    warn_of_words,
+    word_columns,
+)
 from skmtl.features._reader import read_features
 from skmtl.features._scaling import robust_scales, smooth_clip
 
 #: Entries that are worked on at once.
 _ENTRIES = 2**19
-
-
-class FeatureWarning(UserWarning):
-    """A column of X is probably not what it was taken for."""
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
@@ -100,41 +101,64 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
                 "Parameter `numbers` must be 'robust' or 'standard'. Found "
                 f"`numbers = {self.numbers!r}`."
             )
-        X = read_features(self, X, reset=True, allow_nan=True)
+        return self.learn(read_features(self, X, reset=True, allow_nan=True), sample_weight)
+
+    def learn(
+        self, X: Any, sample_weight: np.ndarray | None = None, rows: np.ndarray | None = None
+    ) -> FeatureEncoder:
+        """Learn from rows that :func:`read_features` has read already.
+
+        Parameters
+        ----------
+        X : pandas.DataFrame, ndarray or sparse matrix of shape (n_read, n_features)
+            All of them say what a column is: numbers, dates or words.
+        sample_weight : ndarray of shape (n_samples,), default=None
+            Weights for means and scales.
+        rows : ndarray of shape (n_samples,), int64, default=None
+            Which are training rows, that means, scales and categories are of; None: all.
+
+        Returns
+        -------
+        FeatureEncoder
+            self.
+
+        Warns
+        -----
+        FeatureWarning
+            If a column of words holds numbers for the most part.
+        """
+        validate_data(self, X, reset=True, skip_check_array=True)  # for the names of its columns
         self._is_sparse = sparse.issparse(X)
         self.category_columns_: tuple[tuple[int, int], ...] = ()
         if self._is_sparse:
+            X = X if rows is None else X[rows]
             self.scaler_ = StandardScaler(with_mean=False).fit(X, sample_weight=sample_weight)
             self.n_features_out_ = X.shape[1]
             other = np.unique(X.indices[X.data != 1])  # columns of 0 and 1 are flags
             self.number_columns_ = tuple(other.tolist())
             return self
-        self._kinds = _kinds(X) if isinstance(X, pd.DataFrame) else None
-        for position in np.flatnonzero(np.array(self._kinds or []) == "word"):
-            _warn_of_words(X.iloc[:, position])
-        numbers, words = _split(X, self._kinds)
-        self._learn_numbers(numbers, sample_weight)
-        self.n_features_out_ = numbers.shape[1] + len(self.missing_columns_)
-        if words.shape[1]:
+        self._kinds = column_kinds(X) if isinstance(X, pd.DataFrame) else None
+        is_word = np.array(self._kinds or []) == "word"
+        for position in np.flatnonzero(is_word):
+            warn_of_words(X.iloc[:, position])
+        n_rows = X.shape[0] if rows is None else len(rows)
+        # A few columns at a time: what this takes along the way is several times their size.
+        blocks = number_blocks(X, self._kinds, max(1, _ENTRIES // n_rows), rows)
+        self._learn_numbers(self._learn_columns(block, sample_weight) for block in blocks)
+        self.n_features_out_ = len(self.mean_) + len(self.missing_columns_)
+        if self._kinds is not None and is_word.any():
             self.categories_ = OneHotEncoder(
                 handle_unknown="infrequent_if_exist",
                 max_categories=self.max_categories,
                 sparse_output=False,
-            ).fit(words)
+            ).fit(word_columns(X, self._kinds, rows))
             widths = _widths(self.categories_)
             ends = self.n_features_out_ + np.cumsum([0, *widths])
             self.category_columns_ = tuple(pairwise(ends.tolist()))
             self.n_features_out_ += sum(widths)
         return self
 
-    def _learn_numbers(self, numbers: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        # A few columns at a time: what this takes along the way is several times their size.
-        width = max(1, _ENTRIES // len(numbers))
-        starts = range(0, max(numbers.shape[1], 1), width)
-        parts = [
-            self._learn_columns(numbers[:, start : start + width].astype(np.float64), sample_weight)
-            for start in starts
-        ]
+    def _learn_numbers(self, parts: Iterable[tuple[np.ndarray, ...]]) -> None:
         joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
         self.mean_, self.scale_, self.fill_, has_missing, self._is_empty, is_flag = joined
         self.missing_columns_ = np.flatnonzero(has_missing)
@@ -176,34 +200,38 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self.encode(read_features(self, X, reset=False, allow_nan=True))
 
-    def encode(self, X: Any, dtype: str = "float64") -> Any:
+    def encode(self, X: Any, dtype: str = "float64", rows: np.ndarray | None = None) -> Any:
         """Encode rows that :func:`read_features` has read already.
 
         Parameters
         ----------
-        X : pandas.DataFrame, ndarray or sparse matrix of shape (n_samples, n_features)
+        X : pandas.DataFrame, ndarray or sparse matrix of shape (n_read, n_features)
             Rows with the columns seen in `fit`.
         dtype : {"float32", "float64"}, default="float64"
             What the result is rounded to.
+        rows : ndarray of shape (n_samples,), int64, default=None
+            Which rows; None: all.
 
         Returns
         -------
         ndarray or sparse matrix of shape (n_samples, n_encoded)
             As from :meth:`transform`.  Beside it there is no copy of more than a part of X.
         """
+        table = X.iloc if isinstance(X, pd.DataFrame) else X
         if self._is_sparse:
-            return self.scaler_.transform(X)
-        n_rows, step = X.shape[0], max(1, _ENTRIES // max(1, self.n_features_out_))
+            return self.scaler_.transform(X if rows is None else table[rows])
+        n_rows = X.shape[0] if rows is None else len(rows)
+        step = max(1, _ENTRIES // max(1, self.n_features_out_))
         if n_rows <= step:
-            return self._encode(X).astype(dtype, copy=False)
+            return self._encode(X if rows is None else table[rows]).astype(dtype, copy=False)
         encoded = np.empty((n_rows, self.n_features_out_), dtype)
-        rows = X.iloc if isinstance(X, pd.DataFrame) else X
         for start in range(0, n_rows, step):
-            encoded[start : start + step] = self._encode(rows[start : start + step])
+            part = slice(start, start + step)
+            encoded[part] = self._encode(table[part if rows is None else rows[part]])
         return encoded
 
     def _encode(self, X: Any) -> np.ndarray:
-        numbers, words = _split(X.toarray() if sparse.issparse(X) else X, self._kinds)
+        numbers, words = split_columns(X.toarray() if sparse.issparse(X) else X, self._kinds)
         missing = np.isnan(numbers) | self._is_empty
         scaled = (numbers - self.mean_) / self.scale_
         if self.numbers == "robust":
@@ -244,7 +272,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             if kind == "word":
                 words.append(name)
             else:
-                parts = _DATE_PARTS.get(kind, ("",))
+                parts = DATE_PARTS.get(kind, ("",))
                 numbers += [f"{name}_{part}" if part else name for part in parts]
         if not self._is_sparse:
             numbers += [f"{numbers[i]}_missing" for i in self.missing_columns_]
@@ -272,126 +300,3 @@ def _widths(encoder: OneHotEncoder) -> list[int]:
     pairs = zip(encoder.categories_, infrequent, strict=True)
     # The infrequent categories of a column share one.
     return [len(found) - (0 if rare is None else len(rare) - 1) for found, rare in pairs]
-
-
-def _warn_of_words(column: pd.Series) -> None:
-    """Tell of a column of words that looks as if it should be numbers."""
-    words, n_numbers, n_cells = words_among_numbers(column) or ([], 0, 0)
-    if words:
-        warnings.warn(
-            f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
-            f"{n_cells} cells {n_numbers} are numbers, but not {words[:3]}. Mark these as missing, "
-            "as by pandas.to_numeric(..., errors='coerce'), or make the column a category type.",
-            FeatureWarning,
-            stacklevel=2,
-        )
-
-
-def _kinds(X: pd.DataFrame) -> list[str]:
-    """Return what each column holds: "number", "date", "duration" or "word"."""
-    return [_kind(X.iloc[:, position]) for position in range(X.shape[1])]
-
-
-def _kind(column: pd.Series) -> str:
-    dtype = column.dtype
-    if pd.api.types.is_numeric_dtype(dtype):
-        return "number"  # booleans too
-    if isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype):
-        return "date"
-    if dtype.kind == "m":
-        return "duration"
-    # A column of objects without a single cell: words, since any cell may follow.
-    held = pd.api.types.infer_dtype(column, skipna=True) if dtype == object else ""
-    return _HELD.get(held, "word")
-
-
-#: The kind of a column of objects by pandas' word for what its cells are.
-_HELD = {
-    **dict.fromkeys(("floating", "integer", "mixed-integer-float", "boolean"), "number"),
-    "decimal": "number",
-    **dict.fromkeys(("date", "datetime", "datetime64", "period"), "date"),
-    **dict.fromkeys(("timedelta", "timedelta64"), "duration"),
-}
-
-
-#: What a date or a duration becomes.
-_DATE_PARTS = {
-    "date": ("days", *(f"{span}_{f}" for span in ("year", "week", "day") for f in ("sin", "cos"))),
-    "duration": ("days",),
-}
-
-
-#: In place of the words of a table that has none.
-_NO_WORDS = pd.DataFrame()
-
-
-def _split(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
-    """Split a table into numbers, shape (n_samples, n_numbers), and columns of words."""
-    if kinds is None:
-        return np.asarray(X), _NO_WORDS
-    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
-    numbers, words = [np.empty((len(X), 0))], {}
-    for position, kind in enumerate(kinds):
-        column = X.iloc[:, position]
-        if kind == "word":
-            words[position] = _words(column)
-        elif kind == "number":
-            numbers.append(_numbers(column))
-        else:
-            numbers.extend(datetime_features(_times(column, kind)).values())
-    return np.column_stack(numbers), pd.DataFrame(words, index=range(len(X)))
-
-
-def _numbers(column: pd.Series) -> np.ndarray:
-    try:
-        if column.dtype.kind in "mM":
-            raise TypeError(column.dtype)
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except OverflowError as error:
-        raise ValueError(
-            f"Column {column.name!r} of X holds whole numbers beyond 1e308. Scale it, or take logarithms."
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(_complaint(column, "numbers")) from error
-
-
-def _times(column: pd.Series, kind: str) -> pd.Series:
-    """Return dates or durations as pandas' own type."""
-    try:
-        if isinstance(column.dtype, pd.PeriodDtype):
-            return column.dt.to_timestamp()
-        is_time = column.dtype.kind == ("M" if kind == "date" else "m")
-        if is_time and not isinstance(column.dtype, pd.ArrowDtype):
-            return column
-        if not is_time and column.dtype != object and column.notna().any():
-            raise TypeError(column.dtype)
-        cells = column.astype(object)
-        return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
-    except (TypeError, ValueError) as error:
-        raise ValueError(_complaint(column, f"{kind}s")) from error
-
-
-def _complaint(column: pd.Series, held: str) -> str:
-    return (
-        f"Column {column.name!r} of X held {held} in fit. Found {column.dtype} values such as "
-        f"{column.dropna().tolist()[0]!r}. Convert it to {held}."
-    )
-
-
-def _words(column: pd.Series) -> np.ndarray:
-    """Return strings, with None where missing: one type, so that any mixture can be sorted."""
-    try:
-        codes, found = pd.factorize(column.astype(object))
-    except TypeError as error:
-        cells = column.dropna().tolist()
-        odd = next((cell for cell in cells if not isinstance(cell, Hashable)), cells[0])
-        raise TypeError(
-            f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
-            f"{odd!r:.80}."
-        ) from error
-    # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
-    texts = [
-        str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-        for cell in found
-    ]
-    return np.array([*texts, None], dtype=object)[codes]

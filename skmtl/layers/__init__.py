@@ -19,6 +19,7 @@ from skmtl.layers._dropout import Dropout as Dropout
 from skmtl.layers._dropout import StackedDropout as StackedDropout
 from skmtl.layers._encoding import PiecewiseLinearEncoding as PiecewiseLinearEncoding
 from skmtl.layers._encoding import bin_edges as bin_edges
+from skmtl.layers._encoding import encode_array as encode_array
 from skmtl.layers._layer_norm import StackedLayerNorm as StackedLayerNorm
 from skmtl.layers._linear import StackedLinear as StackedLinear
 from skmtl.layers._linear import mean_submodels as mean_submodels

@@ -97,6 +97,31 @@ class PiecewiseLinearEncoding(nn.Module):
         places = (x.index_select(-1, self.columns) - self.left) * self.rate
         return torch.cat([x, places.clamp_(0.0, 1.0)], dim=-1)
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what :func:`encode_array` takes: columns, left edges and rates of the bins."""
+        return self.columns.numpy(), self.left.numpy(), self.rate.numpy()
+
+
+def encode_array(
+    x: np.ndarray, columns: np.ndarray, left: np.ndarray, rate: np.ndarray
+) -> np.ndarray:
+    """Encode features as :class:`PiecewiseLinearEncoding` does, without a call of torch's.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features), float64
+        Features.
+    columns, left, rate : ndarray of shape (n_bins,)
+        From :meth:`PiecewiseLinearEncoding.arrays`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, out_features), float64
+        The same to the last bit.
+    """
+    places = (x[:, columns] - left) * rate
+    return np.concatenate([x, np.minimum(np.maximum(places, 0.0), 1.0)], axis=1)
+
 
 def bin_edges(
     numbers: np.ndarray, n_bins: int, weights: np.ndarray | None = None

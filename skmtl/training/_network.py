@@ -26,8 +26,8 @@ from skmtl.training._evaluator import Evaluator
 #: Rows per batch of validation and prediction: one product fits a core's cache.
 EVALUATION_ROWS = 4096
 
-#: Entries between two blocks that they may have together, 64 MB in float64.
-EVALUATION_ENTRIES = 1 << 23
+#: Entries between two blocks that they may have together, 16 MB in float64: more is no faster.
+EVALUATION_ENTRIES = 1 << 21
 
 
 class Network(nn.Module):
@@ -131,7 +131,6 @@ class Network(nn.Module):
         """Rows to be computed at once: as many as fit a core's cache, or some memory."""
         return max(1, min(EVALUATION_ROWS, EVALUATION_ENTRIES // self.row_size))
 
-    @torch.inference_mode()
     def evaluate(self, chunks: Iterable[Any], n_rows: int) -> Tensor:
         """Compute the outputs of many rows.
 
@@ -151,25 +150,32 @@ class Network(nn.Module):
         Tensor of shape (member, output row, sample), float64
             Outputs, on the CPU.
         """
-        kept = self._evaluator()
-        evaluate = kept or (copy.deepcopy(self).eval() if self.training else self)
-        like = self.heads.output.weight
-        dtype = torch.float64 if kept else like.dtype
+        evaluate = self._evaluator() or self._in_evaluation_mode()._as_it_is
         # Of one piece: what stays from each chunk would keep its memory from being used again.
         outputs: Tensor | None = None
         start = 0
         for chunk in chunks:
-            x = torch.as_tensor(chunk).to(device=like.device, dtype=dtype)
-            z = evaluate(x)
-            if len(x) == n_rows:
+            z = evaluate(chunk)
+            n = z.shape[-1]
+            if n == n_rows:
                 return z.to("cpu", torch.float64)
             if outputs is None:
                 outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64)
-            outputs[..., start : start + len(x)] = z
-            start += len(x)
+            outputs[..., start : start + n] = z
+            start += n
         if outputs is None:
             raise ValueError("There are no rows to compute outputs of.")
         return outputs
+
+    def _in_evaluation_mode(self) -> Network:
+        return copy.deepcopy(self).eval() if self.training else self
+
+    @torch.inference_mode()
+    def _as_it_is(self, chunk: Any) -> Tensor:
+        """Compute outputs in the network's own type, on its own device."""
+        like = self.heads.output.weight
+        z: Tensor = self(torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype))
+        return z
 
     def _evaluator(self) -> Evaluator | None:
         """Return a copy in float64, which threads may share; None where the network will do."""

@@ -1,5 +1,7 @@
 """Which rows train and which judge."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,10 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.estimators import _rows
 from skmtl.estimators._rows import Rows, named_classes, split_rows
+from skmtl.features import FeatureWarning
 from skmtl.layers import Seeds
 from skmtl.tasks import TargetEncoder
 
@@ -58,3 +63,51 @@ def test_validation_rows_through_the_steps_of_a_pipeline(table, make):
         pipe[:-1].transform(X), Y, X_val=pipe[:-1].transform(X[:40]), y_val=Y[:40]
     )
     np.testing.assert_allclose(pipe[-1].history_["valid_score"], alone.history_["valid_score"])
+
+
+def test_a_word_among_the_numbers_of_a_row_that_is_parted_off():
+    """All rows say what a column is, and those that train what its means and categories are."""
+    X = pd.DataFrame({"a": np.arange(200.0), "b": np.arange(200.0) * 1.5})
+    Y = pd.DataFrame({"y": np.arange(200) * 0.5})
+    est = MultiTaskNetClassifierRegressor(preset="fast", max_epochs=2, random_state=0)
+    rows = _held_out_rows(est, X, Y)
+    assert 0 < len(rows) < 100
+    X["b"] = X["b"].astype(object)
+    X.loc[rows[0], "b"] = "unknown"
+    with pytest.warns(FeatureWarning, match=r"not \['unknown'\]"):
+        est.fit(X, Y)
+    assert "unknown" not in est.preprocess_.categories_.categories_[0]
+    assert est.predict(X).shape == (200, 1)
+
+
+def _held_out_rows(est, X, Y):
+    kept = []
+
+    def split(rows, *args):
+        parts = split_rows(rows, *args)
+        kept.append(parts[1].index)
+        return parts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_rows, "split_rows", split)
+        est.fit(X, Y)
+    return kept[0]
+
+
+@pytest.mark.parametrize("container", ["array", "frame"])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_a_fit_holds_one_copy_of_the_features(container, early_stopping, monkeypatch):
+    """Rows are parted off by their numbers, and encoded a part of them at a time."""
+    monkeypatch.setattr("skmtl.features._encoder._ENTRIES", 1 << 14)
+    X = np.random.default_rng(0).standard_normal((40_000, 50)).astype(np.float32)
+    params = {"hidden_layer_sizes": (4,), "n_bins": 0, "max_epochs": 1, "n_members": 1}
+    est = MultiTaskNetRegressor(**params, early_stopping=early_stopping, random_state=0)
+    table = X if container == "array" else pd.DataFrame(X).add_prefix("x")
+    est.fit(table[:100], X[:100, 0])  # what is imported or kept once
+    tracemalloc.start()
+    try:
+        est.fit(table, X[:, 0])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert X.nbytes < peak < 1.5 * X.nbytes

@@ -182,6 +182,27 @@ def test_encoding_a_part_at_a_time_is_encoding_the_whole(monkeypatch):
     assert parts.number_columns_ == whole.number_columns_
 
 
+@pytest.mark.parametrize("entries", [8, 100, 2**19])
+@pytest.mark.parametrize("kind", ["frame", "array", "sparse"])
+def test_some_of_the_rows_are_as_a_table_of_their_own(kind, entries, monkeypatch):
+    monkeypatch.setattr("skmtl.features._encoder._ENTRIES", entries)
+    when = pd.Series(pd.date_range("2024-01-01", periods=50, freq="5h"))
+    frame = WORDS.assign(n=NUMBERS[:, 0], day=when, m=NUMBERS[:, 1], flag=[0, 1] * 25)
+    X = {"frame": frame, "array": NUMBERS, "sparse": sparse.csr_array(NUMBERS)}[kind]
+    rows, weights = np.arange(50)[::-1][::3], np.arange(17.0) % 4
+    own = frame.iloc[rows] if kind == "frame" else X[rows]
+    alone = FeatureEncoder().fit(own, sample_weight=weights)
+    among = FeatureEncoder().learn(X, weights, rows)
+    assert list(among.get_feature_names_out()) == list(alone.get_feature_names_out())
+    assert among.number_columns_ == alone.number_columns_
+    assert among.category_columns_ == alone.category_columns_
+    for chosen in (None, rows, rows[:1]):
+        taken = X if chosen is None else frame.iloc[chosen] if kind == "frame" else X[chosen]
+        found, expected = among.encode(X, rows=chosen), alone.transform(taken)
+        assert found.shape == expected.shape
+        assert abs(found - expected).max() < 1e-12
+
+
 def test_sparse_rows_for_an_encoder_of_dense_ones():
     encoder = FeatureEncoder().fit(NUMBERS)
     np.testing.assert_allclose(

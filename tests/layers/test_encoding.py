@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmtl.layers import PiecewiseLinearEncoding, bin_edges
+from skmtl.layers import PiecewiseLinearEncoding, bin_edges, encode_array
 
 
 def by_hand(x, edges):
@@ -24,6 +24,14 @@ def test_features_and_places(lead):
     for row, of_row in zip(x.reshape(-1, 4), found.reshape(-1, 9), strict=True):
         expected = [*row, *by_hand(row[3], edges[0]), *by_hand(row[1], edges[1])]
         np.testing.assert_allclose(of_row, expected, rtol=0, atol=1e-6)  # the edges are float32
+
+
+@pytest.mark.parametrize("edges", [[[-1.0, 0.1, 0.7], [0.0, 1e-3, 5.0, 6.0]], [[0.0], [1.0]]])
+def test_numpy_encodes_to_the_same_bits(edges):
+    x = np.random.default_rng(0).normal(size=(50, 3)) * 3
+    encoding = PiecewiseLinearEncoding(3, (2, 0), list(map(np.array, edges))).double()
+    found = encode_array(x, *encoding.arrays())
+    np.testing.assert_array_equal(found, encoding(torch.from_numpy(x)).numpy())
 
 
 def test_a_flag_or_a_constant_has_no_bins():

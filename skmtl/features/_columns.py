@@ -1,0 +1,241 @@
+"""What each column of a table holds, and how its cells are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmtl._frames import words_among_numbers
+from skmtl.features._datetime import datetime_features
+
+
+class FeatureWarning(UserWarning):
+    """A column of X is probably not what it was taken for."""
+
+
+def warn_of_words(column: pd.Series) -> None:
+    """Tell of a column of words that looks as if it should be numbers.
+
+    Parameters
+    ----------
+    column : Series of shape (n_samples,)
+        Strings, categories or objects.
+
+    Warns
+    -----
+    FeatureWarning
+        If it holds numbers for the most part.
+    """
+    words, n_numbers, n_cells = words_among_numbers(column) or ([], 0, 0)
+    if words:
+        warnings.warn(
+            f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
+            f"{n_cells} cells {n_numbers} are numbers, but not {words[:3]}. Mark these as missing, "
+            "as by pandas.to_numeric(..., errors='coerce'), or make the column a category type.",
+            FeatureWarning,
+            stacklevel=2,
+        )
+
+
+def column_kinds(X: pd.DataFrame) -> list[str]:
+    """Tell what each column holds.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    list of {"number", "date", "duration", "word"}
+        One for each column.
+    """
+    return [_kind(X.iloc[:, position]) for position in range(X.shape[1])]
+
+
+def _kind(column: pd.Series) -> str:
+    dtype = column.dtype
+    if pd.api.types.is_numeric_dtype(dtype):
+        return "number"  # booleans too
+    if isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype):
+        return "date"
+    if dtype.kind == "m":
+        return "duration"
+    # A column of objects without a single cell: words, since any cell may follow.
+    held = pd.api.types.infer_dtype(column, skipna=True) if dtype == object else ""
+    return _HELD.get(held, "word")
+
+
+#: The kind of a column of objects by pandas' word for what its cells are.
+_HELD = {
+    **dict.fromkeys(("floating", "integer", "mixed-integer-float", "boolean"), "number"),
+    "decimal": "number",
+    **dict.fromkeys(("date", "datetime", "datetime64", "period"), "date"),
+    **dict.fromkeys(("timedelta", "timedelta64"), "duration"),
+}
+
+
+#: What a date or a duration becomes.
+DATE_PARTS = {
+    "date": ("days", *(f"{span}_{f}" for span in ("year", "week", "day") for f in ("sin", "cos"))),
+    "duration": ("days",),
+}
+
+
+def number_blocks(
+    X: Any, kinds: list[str] | None, width: int, rows: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Read the numbers of a table, a few columns at a time.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_read, n_features)
+        The table.
+    kinds : list of str or None
+        From :func:`column_kinds`; None for an array.
+    width : int
+        Columns of a block; those of a date stay together.
+    rows : ndarray of shape (n_samples,), int64, default=None
+        Which rows; None: all.
+
+    Yields
+    ------
+    ndarray of shape (n_samples, n_columns), float64
+        NaN where missing; one block at least, be it without a column.
+    """
+    every = slice(None) if rows is None else rows
+    if kinds is None:
+        for start in range(0, max(X.shape[1], 1), width):
+            yield X[:, start : start + width][every].astype(np.float64)
+        return
+    block: list[np.ndarray] = [np.empty((len(X.index[every]), 0))]
+    n_columns = 0
+    for position, kind in enumerate(kinds):
+        if kind != "word":
+            found = _columns_of(X.iloc[:, position].iloc[every], kind)
+            if n_columns and n_columns + len(found) > width:
+                yield np.column_stack(block)
+                block, n_columns = [], 0
+            block, n_columns = block + found, n_columns + len(found)
+    yield np.column_stack(block)
+
+
+def word_columns(X: pd.DataFrame, kinds: list[str], rows: np.ndarray | None = None) -> pd.DataFrame:
+    """Read the columns of words of a table.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_read, n_features)
+        The table.
+    kinds : list of str
+        From :func:`column_kinds`.
+    rows : ndarray of shape (n_samples,), int64, default=None
+        Which rows; None: all.
+
+    Returns
+    -------
+    DataFrame of shape (n_samples, n_word_columns)
+        Strings by position, None where missing.
+    """
+    every = slice(None) if rows is None else rows
+    positions = [position for position, kind in enumerate(kinds) if kind == "word"]
+    words = {position: _words(X.iloc[:, position].iloc[every]) for position in positions}
+    return pd.DataFrame(words, index=range(len(X.index[every])))
+
+
+#: In place of the words of a table that has none.
+_NO_WORDS = pd.DataFrame()
+
+
+def split_columns(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
+    """Split a table into numbers and columns of words.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n_samples, n_features)
+        The table.
+    kinds : list of str or None
+        From :func:`column_kinds`, of the table of `fit`; None if that was an array.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples, n_numbers)
+        NaN where missing.
+    words : DataFrame of shape (n_samples, n_word_columns)
+        Strings by position, None where missing.
+    """
+    if kinds is None:
+        return np.asarray(X), _NO_WORDS
+    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
+    words = word_columns(X, kinds) if "word" in kinds else _NO_WORDS
+    return next(number_blocks(X, kinds, _ALL_COLUMNS)), words
+
+
+#: More columns than any table has.
+_ALL_COLUMNS = 2**31
+
+
+def _columns_of(column: pd.Series, kind: str) -> list[np.ndarray]:
+    """Return the numbers that a column of numbers, dates or durations becomes."""
+    if kind == "number":
+        return [_numbers(column)]
+    return list(datetime_features(_times(column, kind)).values())
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    try:
+        if column.dtype.kind in "mM":
+            raise TypeError(column.dtype)
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError as error:
+        raise ValueError(
+            f"Column {column.name!r} of X holds whole numbers beyond 1e308. Scale it, or take logarithms."
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(_complaint(column, "numbers")) from error
+
+
+def _times(column: pd.Series, kind: str) -> pd.Series:
+    """Return dates or durations as pandas' own type."""
+    try:
+        if isinstance(column.dtype, pd.PeriodDtype):
+            return column.dt.to_timestamp()
+        is_time = column.dtype.kind == ("M" if kind == "date" else "m")
+        if is_time and not isinstance(column.dtype, pd.ArrowDtype):
+            return column
+        if not is_time and column.dtype != object and column.notna().any():
+            raise TypeError(column.dtype)
+        cells = column.astype(object)
+        return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_complaint(column, f"{kind}s")) from error
+
+
+def _complaint(column: pd.Series, held: str) -> str:
+    return (
+        f"Column {column.name!r} of X held {held} in fit. Found {column.dtype} values such as "
+        f"{column.dropna().tolist()[0]!r}. Convert it to {held}."
+    )
+
+
+def _words(column: pd.Series) -> np.ndarray:
+    """Return strings, with None where missing: one type, so that any mixture can be sorted."""
+    try:
+        codes, found = pd.factorize(column.astype(object))
+    except TypeError as error:
+        cells = column.dropna().tolist()
+        odd = next((cell for cell in cells if not isinstance(cell, Hashable)), cells[0])
+        raise TypeError(
+            f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
+            f"{odd!r:.80}."
+        ) from error
+    # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
+    texts = [
+        str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+        for cell in found
+    ]
+    return np.array([*texts, None], dtype=object)[codes]
