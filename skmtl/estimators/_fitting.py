@@ -90,7 +90,8 @@ def fit_net(
         # By the rows, which live as long as the memo does.
         table = partial(_on_device_once, estimator, net=net, memo=memo)
         train_data, valid_data = table(train), None if valid is None else table(valid)
-        _learn_null_losses(estimator, train_data, continues=course.continues)
+        null = partial(memo.once, ("null", id(train), estimator.dtype), partial(_null, train_data))
+        _learn_null_losses(estimator, null, continues=course.continues)
         train_data = _normalized(estimator, train_data)
         valid_data = valid_data and _normalized(estimator, valid_data)
         if train.draws is not None:
@@ -142,7 +143,14 @@ def _on_device_once(estimator: Any, rows: Rows, *, net: TaskNet, memo: Memo) -> 
     return data
 
 
-def _learn_null_losses(estimator: Any, train: TaskData, *, continues: bool) -> None:
+def _null(train: TaskData) -> dict[str, float]:
+    """Return the loss of the best constant, by task."""
+    return dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
+
+
+def _learn_null_losses(
+    estimator: Any, measure: Callable[[], dict[str, float]], *, continues: bool
+) -> None:
     """Learn the loss of the best constant on the training rows, by task.
 
     What the first fit measured stays for `partial_fit` and warm starts; a task whose labels
@@ -153,7 +161,7 @@ def _learn_null_losses(estimator: Any, train: TaskData, *, continues: bool) -> N
             del estimator.null_losses_
         return
     known, by_name = estimator.null_losses_ if continues else {}, {}
-    measured = dict(zip(train.layout.names, null_losses(train).tolist(), strict=True))
+    measured = measure()
     for name in (task.name for task in estimator.tasks_):
         loss = measured[name]
         stays = name in known and (known[name] > LEAST_NULL or np.isnan(loss))

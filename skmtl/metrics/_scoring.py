@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.pipeline import Pipeline
 
 from skmtl._strategy import did_you_mean
@@ -271,6 +271,7 @@ class _Rows:
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Metric {metric!r} failed on task {task.name!r} ({task.kind}): {error}"
+                f"{_kin_of(metric) if task.has_classes else ''}"
             ) from error
 
     def _skill(self, position: int, *, by_cell: bool) -> float:
@@ -299,6 +300,12 @@ class _Rows:
             return None
         y = np.where(mask, values, np.nan)[labelled]
         return TaskOutput(output.task, output.values[labelled]), y, weights
+
+
+def _kin_of(metric: Any) -> str:
+    """Name the scorers that another average of the same metric has."""
+    kin = [name for name in get_scorer_names() if name.startswith(f"{metric}_")]
+    return f" There are also {kin}." if kin else ""
 
 
 def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:

@@ -166,6 +166,8 @@ def test_errors(table, est):
         TaskScoring({"prize": "r2"})(est, X, Y)
     with pytest.raises(ValueError, match=r"'roc_auc' failed on task 'price' \(regression\)"):
         TaskScoring({"price": "roc_auc"})(est, X, Y)
+    with pytest.raises(ValueError, match=r"'kind' \(multiclass\).*There are also.*'roc_auc_ovr'"):
+        TaskScoring({"kind": "roc_auc"})(est, X, Y)
     with pytest.raises(
         ValueError, match=r"'r2' is for numbers, but task 'kind' is multiclass.*dec"
     ):
