@@ -28,9 +28,11 @@ from skmtl.weighting import resolve_weighting
 BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
 LARGEST_BATCH = 256
 
-#: Bins of a number with ``n_bins="auto"``, for so many numbers at most.
+#: Bins of a number with ``n_bins="auto"``, for so many numbers at most, and bins in all.  A number
+#: of few values has fewer: hundreds of counts, mostly 0, make little more columns than they are.
 N_BINS = 8
-MOST_BINNED = 512
+MOST_BINNED = 4096
+MOST_BINS = 4096
 
 
 def build_net(
@@ -218,7 +220,8 @@ def choose_bins(estimator: Any, numbers: tuple[int, ...] | None, *, is_sparse: b
     int
         ``n_bins``; for ``"auto"`` 8, or 0 where the network shall read the numbers alone: without
         preprocessing, in a linear model, behind embeddings of its own, in a trunk of the user's,
-        under a penalty that judges single inputs, and where they would be very many.
+        under a penalty that judges single inputs, and of very many numbers.  Where ``MOST_BINS``
+        is exceeded there are none, either.
 
     Raises
     ------

@@ -26,6 +26,9 @@ from skmtl.weighting import Equal, Fixed, resolve_weighting
 #: How the name of a candidate ends whose trunk embeds numbers.
 EMBEDDINGS = ", embeddings"
 
+#: Numbers that a trunk embeds, at most: each has weights of its own.
+MOST_EMBEDDED = 512
+
 
 def has_candidates(estimator: Any) -> bool:
     """Tell whether the parameters stand for several networks.
@@ -74,7 +77,9 @@ def plan(estimator: Any, train: Rows, *, judges: bool) -> dict[str, dict[str, An
     numbers = getattr(estimator._preprocess, "number_columns_", None)
     reads: dict[str, Any] = {"": {}}
     if is_best and numbers and choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X)):
-        reads |= {", numbers alone": {"n_bins": 0}, EMBEDDINGS: _embeddings(estimator)}
+        reads[", numbers alone"] = {"n_bins": 0}
+        if len(numbers) <= MOST_EMBEDDED:
+            reads[EMBEDDINGS] = _embeddings(estimator)
     found = {
         scheme + read: {"sharing": value, **changes}
         for scheme, value in schemes.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
-from skmtl.estimators._building import build_net, choose_bins, layout_of
+from skmtl.estimators._building import MOST_BINS, build_net, choose_bins, layout_of
 from skmtl.estimators._outputs import outputs_of
 from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._preprocessing import encode_features
@@ -32,8 +33,9 @@ from skmtl.training import (
     torch_threads,
 )
 
-#: Training rows that a trunk may look at before it is built, for quantiles.
-SAMPLED_ROWS = 10_000
+#: Training rows that a trunk may look at before it is built, for quantiles; fewer, down to the
+#: second number, where that would be more entries than the third.
+SAMPLED_ROWS, LEAST_SAMPLED, SAMPLED_ENTRIES = 10_000, 1_000, 512 * 10_000
 
 
 class Fitted(NamedTuple):
@@ -223,21 +225,25 @@ def _inputs(preprocess: Any, train: Rows) -> Inputs:
     def encoded_rows(rows: np.ndarray) -> Any:
         return encode_features(preprocess, train.X, rows=train.take(rows).index)
 
+    shape = tuple(encoded_rows(np.arange(1)).shape[1:])
+
     def sample() -> np.ndarray:
-        encoded = encoded_rows(_sampled(train))
+        encoded = encoded_rows(_sampled(train, shape))
         return encoded.toarray() if sparse.issparse(encoded) else encoded
 
     return Inputs(
-        tuple(encoded_rows(np.arange(1)).shape[1:]),
+        shape,
         getattr(preprocess, "number_columns_", None),
         getattr(preprocess, "category_columns_", None),
         sample,
     )
 
 
-def _sampled(train: Rows) -> np.ndarray:
+def _sampled(train: Rows, shape: tuple[int, ...]) -> np.ndarray:
     """Return rows, evenly spaced, that stand for all."""
-    return np.linspace(0, len(train) - 1, min(len(train), SAMPLED_ROWS)).astype(np.intp)
+    most = max(LEAST_SAMPLED, SAMPLED_ENTRIES // max(1, math.prod(shape)))
+    n = min(len(train), SAMPLED_ROWS, most)
+    return np.linspace(0, len(train) - 1, n).astype(np.intp)
 
 
 def _encoding(
@@ -252,8 +258,10 @@ def _encoding(
     columns = tuple(range(inputs.size)) if numbers is None else numbers
 
     def edges() -> list[np.ndarray]:
-        sample, weights = draw()[:, columns], train.row_weights[_sampled(train)]
+        sample, weights = draw()[:, columns], train.row_weights[_sampled(train, inputs.shape)]
         return bin_edges(sample, n_bins, weights) if columns else []
 
     found = memo.once(("bins", id(train), n_bins), edges)
+    if estimator.n_bins == "auto" and sum(len(e) - 1 for e in found if len(e) > 2) > MOST_BINS:
+        return None
     return PiecewiseLinearEncoding(inputs.size, columns, found)

@@ -68,8 +68,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         far it has come through each bin (piecewise-linear encoding), which lets it follow steps
         and thresholds as trees do.  0: the number alone.  ``"auto"``: 8; 0 with
         ``preprocess=None``, in a linear model, with a trunk that embeds numbers itself, takes
-        arrays or is a module of your own, with the penalty ``"l21"``, for sparse X and for more
-        than 512 numbers.
+        arrays or is a module of your own, with the penalty ``"l21"``, for sparse X and where
+        there would be more than 4,096 bins in all (a number of few values has few).
     head_layer_sizes : tuple of int, default=()
         Hidden layers of each task's head, of its own weights.
     penalty : str, Penalty or list of them, default=None

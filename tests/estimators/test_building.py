@@ -1,10 +1,13 @@
 """The estimator's parameters as network and net."""
 
+import numpy as np
 import pytest
 import torch
 
-from skmtl import MultiTaskNetClassifierRegressor
-from skmtl.estimators._building import batch_size_for, choose_device, resolve_trunk
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl.estimators import _fitting
+from skmtl.estimators._building import MOST_BINS, batch_size_for, choose_device, resolve_trunk
+from skmtl.layers import bin_edges
 from skmtl.trunks import MLP
 
 
@@ -32,3 +35,38 @@ def test_devices(monkeypatch):
     assert choose_device("auto") == torch.device("cpu")
     with pytest.raises(ValueError, match=r"torch finds no CUDA device. Use device='auto'"):
         choose_device("cuda")
+
+
+def bins_of(X, **params):
+    """Columns that the network reads beside the numbers themselves."""
+    est = MultiTaskNetRegressor(max_epochs=1, hidden_layer_sizes=(4,), random_state=0, **params)
+    encoding = est.fit(X, X[:, :1]).net_.module_.encoding
+    return 0 if encoding is None else encoding.out_features - X.shape[1]
+
+
+def test_bins_by_their_number_not_by_that_of_the_columns():
+    """Hundreds of counts that are 0 as a rule have few bins; as many of many values have too many."""
+    random = np.random.default_rng(0)
+    numbers, counts = random.normal(size=(60, 520)), random.poisson(0.3, size=(60, 600)) * 1.0
+    assert bins_of(numbers[:, :5]) == 5 * 8
+    assert bins_of(numbers) == 0
+    assert bins_of(numbers, n_bins=8) == 520 * 8 > MOST_BINS
+    assert 600 < bins_of(counts) <= MOST_BINS
+    assert bins_of(counts[:, :5], n_bins=0) == 0
+
+
+def test_many_numbers_are_binned_by_fewer_rows(monkeypatch):
+    monkeypatch.setattr(_fitting, "SAMPLED_ENTRIES", 300)
+    monkeypatch.setattr(_fitting, "LEAST_SAMPLED", 20)
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    seen = []
+
+    def edges(numbers, *args):
+        seen.append(len(numbers))
+        return bin_edges(numbers, *args)
+
+    monkeypatch.setattr(_fitting, "bin_edges", edges)
+    for width in (1, 4):
+        bins_of(X[:, :width])
+    bins_of(np.tile(X, (1, 8)))
+    assert seen == [100, 75, 20]

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skmtl import MultiTaskNetClassifierRegressor
+from skmtl.estimators import _candidates
 from skmtl.estimators._blending import select_weights
 from skmtl.sharing import Hard
 from skmtl.trunks import MLP, TabM
@@ -110,6 +111,12 @@ def test_without_held_out_rows_there_is_the_first_alone(fitted_table):
 def test_which_networks_there_are(fitted_table, params, names):
     est = small(**params | {"max_epochs": 1}).fit(*fitted_table)
     assert list(est.candidates_) == names
+
+
+def test_very_many_numbers_are_not_embedded(fitted_table, monkeypatch):
+    monkeypatch.setattr(_candidates, "MOST_EMBEDDED", 1)
+    est = small(sharing="mmoe", preset="best", max_epochs=1).fit(*fitted_table)
+    assert list(est.candidates_) == ["mmoe", "mmoe, numbers alone"]
 
 
 def test_a_task_alone_has_nobody_to_share_with(fitted_table):
