@@ -64,6 +64,7 @@ PUBLIC = {
         "UNWEIGHTED",
         "activation_layer",
         "bin_edges",
+        "encode_array",
         "check_choice",
         "check_flag",
         "check_number",
@@ -104,7 +105,9 @@ PUBLIC = {
         "group_tasks",
         "infer_kind",
         "label_affinity",
+        "label_order",
         "read_table",
+        "spread_sample_weight",
         "stratified_folds",
     ],
     "skmtl.training": [

@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._docs import same_parameters
+from skmtl.estimators._predicting import one_target
 from skmtl.metrics import TaskScoring
 
 
@@ -71,4 +72,6 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         listed = list(values.values())
-        return listed[0] if self._encoder.container_.n_dims == 1 else listed
+        return (
+            one_target(self._encoder, listed[0]) if self._encoder.container_.n_dims == 1 else listed
+        )

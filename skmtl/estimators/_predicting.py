@@ -14,7 +14,7 @@ from skmtl.estimators._outputs import compute_outputs, compute_spreads
 from skmtl.estimators._view import TaskView, view_of
 from skmtl.features import read_features
 from skmtl.metrics import TaskScoring
-from skmtl.tasks import TargetEncoder, Targets, TaskOutput
+from skmtl.tasks import TargetEncoder, Targets, TaskOutput, label_order
 
 
 def has_class_task(estimator: Any) -> bool:
@@ -65,6 +65,27 @@ def quantiles_of(outputs: list[TaskOutput]) -> dict[str, np.ndarray]:
         By quantile task, in the units of y, from the lowest level to the highest.
     """
     return {o.task.name: o.values for o in outputs if o.task.kind == "quantile"}
+
+
+def one_target(encoder: TargetEncoder, values: np.ndarray) -> np.ndarray:
+    """Bring classes into rising order, where the estimator is a classifier of a single target.
+
+    Parameters
+    ----------
+    encoder : TargetEncoder
+        Fitted to a 1-D target.
+    values : ndarray of shape (..., n_classes), or of the shape of numbers
+        Classes or what is said of each, in the order of the task.
+
+    Returns
+    -------
+    ndarray
+        In the order that scikit-learn's tools expect; what is no class task's as it is.
+    """
+    task = encoder.tasks_[0]
+    if not task.has_classes or values.shape[-1] != task.n_classes:
+        return values
+    return values[..., label_order(encoder.classes_of(task))]
 
 
 class PredictionMixin:
@@ -246,5 +267,5 @@ class PredictionMixin:
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         """Return what belongs to class tasks by name, or the one thing for a 1-D target."""
         if self._encoder.container_.n_dims == 1:
-            return next(iter(values.values()))
+            return one_target(self._encoder, next(iter(values.values())))
         return values

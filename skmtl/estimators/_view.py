@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from skmtl._strategy import did_you_mean
+from skmtl.tasks import label_order
 
 
 class TaskView(BaseEstimator):
@@ -91,9 +92,14 @@ class TaskClassifier(ClassifierMixin, TaskView):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Class labels, shape (n_classes,)."""
-        encoder = self.estimator._encoder
-        return encoder.classes_of(encoder.tasks_[self._position])
+        """Class labels in rising order, as scikit-learn's tools expect it, shape (n_classes,)."""
+        labels = self._labels
+        return labels[label_order(labels)]
+
+    @property
+    def _labels(self) -> np.ndarray:
+        """The labels in the order of the task."""
+        return _labels_of(self.estimator, self._position)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels.
@@ -111,7 +117,7 @@ class TaskClassifier(ClassifierMixin, TaskView):
         output = self._output(X)
         if not output.is_known:
             return np.full(len(output.values), None, dtype=object)
-        return self.classes_[output.predicted]
+        return self._labels[output.predicted]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities.
@@ -124,9 +130,11 @@ class TaskClassifier(ClassifierMixin, TaskView):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities.
+            Probabilities, in the order of ``classes_``.
         """
-        return self._output(X).values
+        values = self._output(X).values
+        # There is no column of a task that never had a label.
+        return values[:, label_order(self._labels)] if values.shape[1] else values
 
 
 class TaskLabelsClassifier(ClassifierMixin, TaskView):
@@ -143,9 +151,8 @@ class TaskLabelsClassifier(ClassifierMixin, TaskView):
     @property
     def classes_(self) -> list[np.ndarray]:
         """The two labels, once for each column, as scikit-learn's own classifiers have it."""
-        encoder = self.estimator._encoder
-        task = encoder.tasks_[self._position]
-        return [encoder.classes_of(task)] * task.n_columns
+        n_columns = self.estimator.tasks_[self._position].n_columns
+        return [_labels_of(self.estimator, self._position)] * n_columns
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict labels.
@@ -207,6 +214,15 @@ class TaskRegressor(RegressorMixin, TaskView):
         """
         values = self._output(X).predicted
         return values[:, 0] if values.shape[1] == 1 else values
+
+
+def _labels_of(estimator: Any, position: int) -> np.ndarray:
+    """Return labels in a type that scikit-learn's tools know: no objects that are booleans."""
+    encoder = estimator._encoder
+    labels = encoder.classes_of(encoder.tasks_[position])
+    if labels.dtype == object and {type(label) for label in labels} <= {bool, np.bool_}:
+        return labels.astype(bool)
+    return labels
 
 
 def view_of(estimator: Any, task: str) -> TaskView:

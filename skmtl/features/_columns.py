@@ -30,15 +30,38 @@ def warn_of_words(column: pd.Series) -> None:
     FeatureWarning
         If it holds numbers for the most part.
     """
-    words, n_numbers, n_cells = words_among_numbers(column) or ([], 0, 0)
-    if words:
-        warnings.warn(
-            f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
-            f"{n_cells} cells {n_numbers} are numbers, but not {words[:3]}. Mark these as missing, "
-            "as by pandas.to_numeric(..., errors='coerce'), or make the column a category type.",
-            FeatureWarning,
-            stacklevel=2,
-        )
+    found = words_among_numbers(column)
+    if found is None:
+        return
+    words, n_numbers, n_cells = found
+    if not words and _are_codes(column):
+        return
+    what = (
+        f"{n_numbers} are numbers, but not {words[:3]}"
+        if words
+        else "all are words that are numbers"
+    )
+    then = (
+        "Mark these as missing, as by pandas.to_numeric(..., errors='coerce')"
+        if words
+        else "Make it numeric by pandas.to_numeric"
+    )
+    warnings.warn(
+        f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
+        f"{n_cells} cells {what}. {then}, or make the column a category type.",
+        FeatureWarning,
+        stacklevel=2,
+    )
+
+
+#: Different whole numbers as words that may be codes, such as postcodes; more of them share columns.
+_MOST_CODES = 50
+
+
+def _are_codes(column: pd.Series) -> bool:
+    """Tell whether words that are numbers may be names: whole numbers, and not very many."""
+    numbers = pd.to_numeric(pd.Series(column.dropna().astype(str).unique(), dtype=object))
+    return len(numbers) <= _MOST_CODES and bool((numbers % 1 == 0).all())
 
 
 def column_kinds(X: pd.DataFrame) -> list[str]:
@@ -86,8 +109,35 @@ DATE_PARTS = {
 }
 
 
+#: The name of the time zone of each column; None: no dates, or dates without a zone.
+Zones = list[str | None]
+
+
+def column_zones(X: pd.DataFrame, kinds: list[str]) -> Zones:
+    """Tell by which clock the dates of each column are read.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table.
+    kinds : list of str
+        From :func:`column_kinds`.
+
+    Returns
+    -------
+    list of str or None
+        Name of the time zone of each column of dates that has one.
+    """
+    dates = [_times(X.iloc[:, i], kind) if kind == "date" else None for i, kind in enumerate(kinds)]
+    return [None if column is None else _zone(column) for column in dates]
+
+
 def number_blocks(
-    X: Any, kinds: list[str] | None, width: int, rows: np.ndarray | None = None
+    X: Any,
+    kinds: list[str] | None,
+    zones: Zones | None,
+    width: int,
+    rows: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Read the numbers of a table, a few columns at a time.
 
@@ -97,6 +147,8 @@ def number_blocks(
         The table.
     kinds : list of str or None
         From :func:`column_kinds`; None for an array.
+    zones : list of str or None
+        From :func:`column_zones`; None: each column by its own clock.
     width : int
         Columns of a block; those of a date stay together.
     rows : ndarray of shape (n_samples,), int64, default=None
@@ -116,7 +168,8 @@ def number_blocks(
     n_columns = 0
     for position, kind in enumerate(kinds):
         if kind != "word":
-            found = _columns_of(X.iloc[:, position].iloc[every], kind)
+            zone = ANY_ZONE if zones is None else zones[position]
+            found = _columns_of(X.iloc[:, position].iloc[every], kind, zone)
             if n_columns and n_columns + len(found) > width:
                 yield np.column_stack(block)
                 block, n_columns = [], 0
@@ -151,7 +204,9 @@ def word_columns(X: pd.DataFrame, kinds: list[str], rows: np.ndarray | None = No
 _NO_WORDS = pd.DataFrame()
 
 
-def split_columns(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataFrame]:
+def split_columns(
+    X: Any, kinds: list[str] | None, zones: Zones | None
+) -> tuple[np.ndarray, pd.DataFrame]:
     """Split a table into numbers and columns of words.
 
     Parameters
@@ -160,6 +215,8 @@ def split_columns(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataF
         The table.
     kinds : list of str or None
         From :func:`column_kinds`, of the table of `fit`; None if that was an array.
+    zones : list of str or None
+        From :func:`column_zones`, of the table of `fit`; None: each column by its own clock.
 
     Returns
     -------
@@ -172,18 +229,53 @@ def split_columns(X: Any, kinds: list[str] | None) -> tuple[np.ndarray, pd.DataF
         return np.asarray(X), _NO_WORDS
     X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
     words = word_columns(X, kinds) if "word" in kinds else _NO_WORDS
-    return next(number_blocks(X, kinds, _ALL_COLUMNS)), words
+    return next(number_blocks(X, kinds, zones, _ALL_COLUMNS)), words
 
 
 #: More columns than any table has.
 _ALL_COLUMNS = 2**31
 
 
-def _columns_of(column: pd.Series, kind: str) -> list[np.ndarray]:
+#: In place of the name of a zone: whatever the column has, as files of version 1 know it.
+ANY_ZONE = "any"
+
+
+def _columns_of(column: pd.Series, kind: str, zone: str | None) -> list[np.ndarray]:
     """Return the numbers that a column of numbers, dates or durations becomes."""
     if kind == "number":
         return [_numbers(column)]
-    return list(datetime_features(_times(column, kind)).values())
+    times = _times(column, kind)
+    if kind == "date" and zone != ANY_ZONE:
+        times = _by_the_clock_of(times, zone)
+    return list(datetime_features(times).values())
+
+
+def _zone(column: pd.Series) -> str | None:
+    """Return the name of a column's time zone; UTC for one that goes by no name."""
+    zone = getattr(column.dtype, "tz", None)
+    if zone is None:
+        return None
+    try:
+        column.iloc[:1].dt.tz_convert(str(zone))
+    except (KeyError, TypeError, ValueError):  # of the libraries that know zones
+        return "UTC"
+    return str(zone)
+
+
+def _by_the_clock_of(column: pd.Series, zone: str | None) -> pd.Series:
+    """Bring dates to the time zone of `fit`: the same moment is the same whatever its zone."""
+    own = getattr(column.dtype, "tz", None)
+    if own is not None and zone is not None:
+        return column.dt.tz_convert(zone)
+    if (own is None) != (zone is None) and column.notna().any():
+        held = "without a time zone" if zone is None else f"with the time zone {zone!r}"
+        found = "without one" if own is None else f"with the time zone {str(own)!r}"
+        how = "tz_convert and dt.tz_localize(None)" if zone is None else f"tz_localize({zone!r})"
+        raise ValueError(
+            f"Column {column.name!r} of X held dates {held} in fit. Found dates {found}. Make them "
+            f"alike, as by dt.{how}."
+        )
+    return column
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -212,6 +304,11 @@ def _times(column: pd.Series, kind: str) -> pd.Series:
         cells = column.astype(object)
         return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
     except (TypeError, ValueError) as error:
+        if kind == "date" and pd.api.types.infer_dtype(column, skipna=True) == "datetime":
+            raise ValueError(
+                f"Column {column.name!r} of X holds dates of several time zones, or with and without "
+                "one. Bring them to one, as by pandas.to_datetime(..., utc=True)."
+            ) from error
         raise ValueError(_complaint(column, f"{kind}s")) from error
 
 

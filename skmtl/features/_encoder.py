@@ -15,7 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl.features._columns import (
     DATE_PARTS,
+    Zones,
     column_kinds,
+    column_zones,
     number_blocks,
     split_columns,
     warn_of_words,
@@ -69,6 +71,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
     >>> FeatureEncoder().fit(X).transform(X).shape
     (3, 4)
     """
+
+    _zones: Zones | None = None  # files of version 1 have none
 
     def __init__(self, max_categories: int = 50, numbers: str = "robust") -> None:
         self.max_categories = max_categories
@@ -138,12 +142,14 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             self.number_columns_ = tuple(other.tolist())
             return self
         self._kinds = column_kinds(X) if isinstance(X, pd.DataFrame) else None
+        self._zones = None if self._kinds is None else column_zones(X, self._kinds)
         is_word = np.array(self._kinds or []) == "word"
         for position in np.flatnonzero(is_word):
             warn_of_words(X.iloc[:, position])
         n_rows = X.shape[0] if rows is None else len(rows)
         # A few columns at a time: what this takes along the way is several times their size.
-        blocks = number_blocks(X, self._kinds, max(1, _ENTRIES // n_rows), rows)
+        width = max(1, _ENTRIES // n_rows)
+        blocks = number_blocks(X, self._kinds, self._zones, width, rows)
         self._learn_numbers(self._learn_columns(block, sample_weight) for block in blocks)
         self.n_features_out_ = len(self.mean_) + len(self.missing_columns_)
         if self._kinds is not None and is_word.any():
@@ -231,7 +237,9 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         return encoded
 
     def _encode(self, X: Any) -> np.ndarray:
-        numbers, words = split_columns(X.toarray() if sparse.issparse(X) else X, self._kinds)
+        numbers, words = split_columns(
+            X.toarray() if sparse.issparse(X) else X, self._kinds, self._zones
+        )
         missing = np.isnan(numbers) | self._is_empty
         scaled = (numbers - self.mean_) / self.scale_
         if self.numbers == "robust":

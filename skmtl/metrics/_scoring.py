@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.pipeline import Pipeline
@@ -14,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from skmtl._strategy import did_you_mean
 from skmtl.metrics._repeaters import repeater_of
 from skmtl.metrics._skill import skill_score
-from skmtl.tasks import TaskOutput
+from skmtl.tasks import TaskOutput, spread_sample_weight
 
 #: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks, and so on.
 SKILL = "skill"
@@ -25,6 +26,10 @@ _OF_NUMBERS = (
     *("r2", "explained_variance", "max_error", "neg_max_error", "neg_mean_", "neg_median_"),
     *("neg_root_mean_", "d2_absolute_", "d2_pinball_", "d2_tweedie_"),
 )
+
+
+#: And those of probabilities that take the columns of a multilabel task for one distribution.
+_OF_ONE_LABEL = ("neg_log_loss", "d2_log_loss_score", "neg_brier_score", "d2_brier_score")
 
 
 class TaskScoring(BaseEstimator):
@@ -234,10 +239,10 @@ class _Rows:
                 f"X and y must have the same number of rows. Found "
                 f"{len(self.outputs[0].values)} and {len(self.targets)}."
             )
-        names = [output.task.name for output in self.outputs]
-        if set(getattr(sample_weight, "columns", [])) >= set(names):
-            sample_weight = sample_weight[names]  # a frame goes by name, as in fit
-        self.weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        tasks = tuple(output.task for output in self.outputs)
+        self.weights = None
+        if sample_weight is not None:
+            self.weights = spread_sample_weight(sample_weight, len(self.targets), tasks)
         ends = np.cumsum([output.task.n_columns for output in self.outputs])
         starts = [0, *ends[:-1]]
         self.columns = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
@@ -259,15 +264,17 @@ class _Rows:
         output, y, weights = kept
         y = y[:, 0] if y.shape[1] == 1 else y
         y = y.astype(np.intp) if task.has_classes else y
-        view = repeater_of(output, y)
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):
             takes = inspect.signature(metric).parameters
             options = options if "sample_weight" in takes else {}
-            return float(metric(y, view.predict(None), **options))
-        scorer = get_scorer(metric)
+            return float(metric(y, repeater_of(output, y).predict(None), **options))
         try:
-            return float(scorer(view, np.zeros((len(y), 1)), y, **options))
+            if y.ndim == 2 and task.has_classes and str(metric).startswith(_OF_ONE_LABEL):
+                columns = zip(output.values.T, y.T, strict=True)
+                alone = [(TaskOutput(task, p[:, None]), labels) for p, labels in columns]
+                return float(np.mean([_scored(metric, *column, options) for column in alone]))
+            return _scored(metric, output, y, options)
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Metric {metric!r} failed on task {task.name!r} ({task.kind}): {error}"
@@ -293,13 +300,26 @@ class _Rows:
         labelled = mask.any(axis=1) if by_cell else mask.all(axis=1)
         weights = self.weights
         if weights is not None:
-            weights = weights if weights.ndim == 1 else weights[:, position]
+            weights = weights[:, position]
             labelled &= weights > 0
             weights = weights[labelled]
         if not labelled.any() or not output.is_known:
             return None
         y = np.where(mask, values, np.nan)[labelled]
         return TaskOutput(output.task, output.values[labelled]), y, weights
+
+
+def _scored(metric: Any, output: TaskOutput, y: np.ndarray, options: dict[str, Any]) -> float:
+    """Score what is known by one of scikit-learn's scorers, or its name."""
+    scorer, view = get_scorer(metric), repeater_of(output, y)
+    judges = "predict_proba" in np.atleast_1d(scorer._response_method)
+    classes = getattr(view, "classes_", None)
+    takes = inspect.signature(scorer._score_func).parameters
+    if judges and "labels" in takes and isinstance(classes, np.ndarray):
+        # Else a class without a row here would be an error.
+        options = {"labels": classes, **options}
+    with sklearn.config_context(enable_metadata_routing=True):  # `labels` is metadata
+        return float(scorer(view, np.zeros((len(y), 1)), y, **options))
 
 
 def _kin_of(metric: Any) -> str:

@@ -12,6 +12,8 @@ from skmtl.tasks._loss import Focal as Focal
 from skmtl.tasks._loss import Huber as Huber
 from skmtl.tasks._loss import Loss as Loss
 from skmtl.tasks._output import TaskOutput as TaskOutput
+from skmtl.tasks._output import label_order as label_order
+from skmtl.tasks._sample_weight import spread_sample_weight as spread_sample_weight
 from skmtl.tasks._scaler import TargetScaler as TargetScaler
 from skmtl.tasks._stratify import stratified_folds as stratified_folds
 from skmtl.tasks._table import read_table as read_table

@@ -9,6 +9,25 @@ import numpy as np
 from skmtl.tasks._task import Task
 
 
+def label_order(labels: np.ndarray) -> np.ndarray:
+    """Return the places of labels in rising order, which scikit-learn expects of ``classes_``.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+        In the order of the task: that of a category type, or as declared.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), int
+        ``labels[label_order(labels)]`` is sorted; the order as it is where labels cannot be.
+    """
+    try:
+        return np.argsort(labels, kind="stable")
+    except TypeError:
+        return np.arange(len(labels))
+
+
 @dataclass(frozen=True)
 class TaskOutput:
     """Predictions for one task, as numbers.

@@ -1,12 +1,18 @@
 """One task as a scikit-learn estimator, in scikit-learn's own tools."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.metrics import get_scorer
+
+from skmtl import MultiTaskNetClassifier, MultiTaskNetClassifierRegressor, Task
+from skmtl.estimators._outputs import compute_spreads
 
 
 @pytest.fixture
@@ -66,3 +72,81 @@ def test_errors(fitted, make):
         est.task_view("prize")
     with pytest.raises(TypeError, match="view of task 'sold' cannot be fitted by itself"):
         est.task_view("sold").fit(X, Y["sold"])
+
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(240, 3))
+SCORES = FEATURES[:, 0] + 0.3 * RNG.normal(size=240)
+LEVELS = np.array(["low", "mid", "top"])[np.digitize(SCORES, [-0.5, 0.5])]
+ANSWERS = np.where(SCORES > 0, "yes", "no")
+#: Labels that are not in rising order for the task: by a category type, as declared, by their order.
+UNSORTED = {
+    "category": (pd.Categorical(LEVELS, ["top", "low", "mid"]), None),
+    "ordered": (pd.Categorical(ANSWERS, ["yes", "no"], ordered=True), None),
+    "declared": (ANSWERS, Task("g", classes=["yes", "no"])),
+    "ordinal": (np.char.add(LEVELS, "x"), Task("g", "ordinal", classes=["topx", "midx", "lowx"])),
+}
+
+
+def net(cls, task, **params):
+    tasks = None if task is None else [task]
+    return cls(tasks, n_members=1, max_epochs=30, random_state=0, **params)
+
+
+@pytest.mark.parametrize("name", UNSORTED)
+def test_classes_are_in_rising_order_for_scikit_learn(name):
+    labels, task = UNSORTED[name]
+    Y = pd.DataFrame({"g": labels, "z": SCORES})
+    est = net(MultiTaskNetClassifierRegressor, task).fit(FEATURES, Y)
+    view, y = est.task_view("g"), np.asarray(labels, dtype=object)
+    assert list(view.classes_) == sorted(set(y))
+    assert list(est.classes_["g"]) != sorted(set(y))
+    proba, by_task = view.predict_proba(FEATURES), est.predict_proba(FEATURES)["g"]
+    of_label = dict(zip(est.classes_["g"], by_task.T, strict=True))
+    for label, column in zip(view.classes_, proba.T, strict=True):
+        np.testing.assert_array_equal(column, of_label[label])
+    truth = np.array([of_label[label][row] for row, label in enumerate(y)])
+    assert get_scorer("neg_log_loss")(view, FEATURES, y) == pytest.approx(np.log(truth).mean())
+    np.testing.assert_array_equal(view.predict(FEATURES), np.asarray(est.predict(FEATURES)["g"]))
+    assert view.score(FEATURES, y) > 0.8
+    for method in ("sigmoid", "temperature"):
+        calibrated = CalibratedClassifierCV(FrozenEstimator(view), method=method)
+        assert calibrated.fit(FEATURES, y).score(FEATURES, y) > 0.8
+
+
+@pytest.mark.parametrize("name", UNSORTED)
+def test_a_classifier_of_one_target_has_them_in_rising_order(name):
+    labels, task = UNSORTED[name]
+    y = pd.Series(labels, name="g")
+    est = net(MultiTaskNetClassifier, task and replace(task, columns=["g"]), bagging=None)
+    est.set_params(early_stopping=True, n_members=2).fit(FEATURES, y)
+    assert list(est.classes_) == sorted(set(y))
+    proba = est.predict_proba(FEATURES)
+    predicted = np.asarray(est.predict(FEATURES), dtype=object)
+    np.testing.assert_array_equal(est.classes_[proba.argmax(axis=1)], predicted)
+    metric = "roc_auc" if len(set(y)) == 2 else "roc_auc_ovr"
+    assert get_scorer(metric)(est, FEATURES, y.astype(object)) > 0.9
+    sets = est.predict_set(FEATURES)
+    assert sets[np.arange(240), proba.argmax(axis=1)].all()
+    _, std = est.predict(FEATURES, return_std=True)
+    assert std.shape == proba.shape
+    if len(set(y)) > 2:  # the spread of a class that is never likely is small
+        order = np.argsort(np.asarray(est.tasks_[0].classes, dtype=object))
+        outputs, spreads = compute_spreads(est, est._read(FEATURES))
+        np.testing.assert_array_equal(proba, outputs[0].values[:, order])
+        np.testing.assert_array_equal(std, spreads[0][:, order])
+
+
+def test_true_and_false_among_objects_are_booleans_for_scikit_learn():
+    t = pd.Series(SCORES > 0, dtype=object)
+    t[::5] = None
+    est = net(MultiTaskNetClassifierRegressor, None)
+    est.fit(FEATURES, pd.DataFrame({"t": t, "z": SCORES}))
+    view, keep = est.task_view("t"), t.notna().to_numpy()
+    X, y = FEATURES[keep], t[keep].astype(bool)
+    assert view.classes_.dtype == view.predict(X).dtype == bool
+    assert view.score(X, y) > 0.8
+    assert CalibratedClassifierCV(FrozenEstimator(view)).fit(X, y).score(X, y) > 0.8
+    assert partial_dependence(view, X, [0], grid_resolution=3)["average"].shape == (1, 3)
+    assert get_scorer("roc_auc")(view, X, y) > 0.9
+    assert est.predict(FEATURES)["t"].dtype == object

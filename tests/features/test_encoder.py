@@ -1,3 +1,5 @@
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,9 +155,8 @@ def test_dates_become_seven_numbers_and_durations_one():
         lambda when: when.astype(object),
         lambda when: when.dt.to_period("h"),
         lambda when: when.astype("timestamp[us][pyarrow]"),
-        lambda when: when.dt.tz_localize("UTC"),
     ],
-    ids=["objects", "period", "arrow", "zoned"],
+    ids=["objects", "period", "arrow"],
 )
 def test_dates_of_any_type_are_encoded_alike(convert):
     when = pd.Series(pd.date_range("2024-01-01", periods=9, freq="5h"))
@@ -164,6 +165,51 @@ def test_dates_of_any_type_are_encoded_alike(convert):
     other = pd.DataFrame({"d": convert(when)})
     np.testing.assert_allclose(encoder.transform(other), expected, atol=1e-12)
     np.testing.assert_allclose(FeatureEncoder().fit_transform(other), expected, atol=1e-12)
+
+
+BERLIN = pd.Series(pd.date_range("2024-03-01", periods=200, freq="7h", tz="Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda when: when.dt.tz_convert("UTC"),
+        lambda when: when.dt.tz_convert("America/New_York"),
+        lambda when: when.dt.tz_convert("UTC").astype(object),
+        lambda when: when.astype("timestamp[us, tz=UTC][pyarrow]"),
+    ],
+    ids=["UTC", "New York", "objects", "arrow"],
+)
+def test_the_same_moment_is_the_same_in_every_time_zone(convert):
+    """By the clock of the zone of `fit`, over a change to summer time."""
+    encoder = FeatureEncoder(numbers="standard").fit(pd.DataFrame({"d": BERLIN}))
+    expected = encoder.transform(pd.DataFrame({"d": BERLIN}))
+    local = FeatureEncoder(numbers="standard").fit(pd.DataFrame({"d": BERLIN.dt.tz_localize(None)}))
+    naive = local.transform(pd.DataFrame({"d": BERLIN.dt.tz_localize(None)}))
+    np.testing.assert_allclose(expected, naive)
+    other = pd.DataFrame({"d": convert(BERLIN)})
+    np.testing.assert_allclose(encoder.transform(other), expected, atol=1e-12)
+
+
+def test_a_zone_without_a_name_is_read_as_utc():
+    zone = dt.timezone(dt.timedelta(hours=1), "somewhere")
+    X = pd.DataFrame({"d": BERLIN.dt.tz_convert(zone)})
+    expected = FeatureEncoder().fit_transform(pd.DataFrame({"d": BERLIN.dt.tz_convert("UTC")}))
+    np.testing.assert_allclose(FeatureEncoder().fit_transform(X), expected)
+
+
+def test_dates_with_and_without_a_time_zone_are_refused():
+    zoned = pd.DataFrame({"d": BERLIN})
+    naive = pd.DataFrame({"d": BERLIN.dt.tz_localize(None)})
+    with pytest.raises(ValueError, match=r"'d' of X held dates with the time zone 'Europe/Berlin'"):
+        FeatureEncoder().fit(zoned).transform(naive)
+    with pytest.raises(ValueError, match=r"'d' of X held dates without a time zone in fit"):
+        FeatureEncoder().fit(naive).transform(zoned)
+    empty = pd.DataFrame({"d": pd.Series([None, None], dtype="datetime64[ns]")})
+    assert FeatureEncoder().fit(zoned).transform(empty).shape == (2, 7)
+    mixed = pd.DataFrame({"d": [*BERLIN[:5].dt.tz_convert("UTC"), *BERLIN[5:]]}, dtype=object)
+    with pytest.raises(ValueError, match=r"'d' of X holds dates of several time zones"):
+        FeatureEncoder().fit(mixed)
 
 
 def test_encoding_a_part_at_a_time_is_encoding_the_whole(monkeypatch):
@@ -368,6 +414,16 @@ def test_words_among_numbers_are_told_of():
         FeatureEncoder().fit(pd.DataFrame({"age": ages}))
     with pytest.warns(FeatureWarning, match=message):
         FeatureEncoder().fit(pd.DataFrame({"age": ages.astype(str)}))
+
+
+@pytest.mark.parametrize(
+    "cells", [[*map(str, range(60))], [f"{i}.5" for i in range(20)]], ids=["many", "fractions"]
+)
+def test_numbers_as_words_are_told_of(cells):
+    with pytest.warns(
+        FeatureWarning, match=r"'a' of X .* all are words that are numbers. Make it numeric"
+    ):
+        FeatureEncoder().fit(pd.DataFrame({"a": cells}))
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,27 @@ import sklearn
 from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import f1_score, mean_absolute_error, r2_score, roc_auc_score
+from sklearn.metrics import (
+    brier_score_loss,
+    d2_log_loss_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+)
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     HalvingGridSearchCV,
+    KFold,
     cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskNetClassifierRegressor, TaskScoring, task_scorer
+from skmtl import MultiTaskNetClassifierRegressor, Task, TaskScoring, task_scorer
 
 METRICS = {"price": "r2", "sold": "roc_auc"}
 
@@ -45,9 +54,8 @@ def est(table):
 
 
 def small(**params):
-    return MultiTaskNetClassifierRegressor(
-        hidden_layer_sizes=(8,), max_epochs=20, lr=0.01, random_state=0, **params
-    )
+    defaults = {"hidden_layer_sizes": (8,), "max_epochs": 20, "lr": 0.01, "random_state": 0}
+    return MultiTaskNetClassifierRegressor(**{**defaults, **params})
 
 
 def test_scores_are_scikit_learns_on_the_labelled_rows(table, est):
@@ -202,3 +210,73 @@ def test_a_metric_without_weights_is_asked_without(table, est):
     X, Y = table
     metric = TaskScoring({"price": lambda y, p: -mean_absolute_error(y, p)})
     assert metric(est, X, Y, np.random.default_rng(0).random(150)) == metric(est, X, Y)
+
+
+FOLDED = pd.DataFrame(
+    {
+        "kind": pd.Categorical(["a", "b"] * 30, ["a", "b", "never"]),
+        "rare": ["x"] * 25 + ["y"] * 34 + ["z"],
+        "price": np.linspace(-1, 1, 60),
+    }
+)
+ROWS = np.random.default_rng(0).normal(size=(60, 3)) + FOLDED[["price"]].to_numpy()
+
+
+@pytest.mark.parametrize("metric", ["neg_log_loss", "neg_brier_score", "d2_log_loss_score"])
+def test_a_class_without_a_row_in_the_fold(metric):
+    """Its probability counts, as if the metric had been told of all classes."""
+    scoring = TaskScoring({"kind": metric, "rare": metric, "price": "r2"})
+    est = small(max_epochs=3)
+    scored = cross_validate(est, ROWS, FOLDED, cv=KFold(6), scoring=scoring)
+    for name in ("kind", "rare", "price", "score"):
+        assert np.isfinite(scored[f"test_{name}"]).all()
+    est.fit(ROWS, FOLDED)
+    rows = np.flatnonzero(FOLDED["rare"] == "y")
+    p, y = est.predict_proba(ROWS[rows])["rare"], np.full(len(rows), 1)
+    expected = {
+        "neg_log_loss": -log_loss(y, p, labels=[0, 1, 2]),
+        "neg_brier_score": -brier_score_loss(y, p, labels=[0, 1, 2]),
+        "d2_log_loss_score": d2_log_loss_score(y, p, labels=[0, 1, 2]),
+    }
+    found = TaskScoring({"rare": metric})(est, ROWS[rows], FOLDED.iloc[rows])
+    assert found["rare"] == pytest.approx(expected[metric], nan_ok=True)
+
+
+def test_a_curve_of_classes_that_are_not_there_is_not_defined():
+    est = small(max_epochs=3).fit(ROWS, FOLDED)
+    with pytest.warns(sklearn.exceptions.UndefinedMetricWarning):
+        scores = TaskScoring({"rare": "roc_auc_ovr", "price": "r2"})(est, ROWS[:50], FOLDED[:50])
+    assert np.isnan(scores["rare"])
+    assert scores["score"] == scores["price"]
+
+
+@pytest.mark.parametrize("metric", ["neg_log_loss", "neg_brier_score", "d2_log_loss_score"])
+def test_metrics_of_one_label_are_means_over_the_labels(metric):
+    labels = pd.DataFrame({"w": ROWS[:, 0] > 0, "l": ROWS[:, 1] > 0.5})
+    est = small(tasks={"mood": Task("mood", "multilabel", columns=["w", "l"])}, max_epochs=5)
+    est.fit(ROWS, labels)
+    p, weight = est.predict_proba(ROWS)["mood"], np.linspace(0.5, 2, 60)
+    score = {
+        "neg_log_loss": lambda *args, **kw: -log_loss(*args, **kw),
+        "neg_brier_score": lambda *args, **kw: -brier_score_loss(*args, **kw),
+        "d2_log_loss_score": d2_log_loss_score,
+    }[metric]
+    for kw in ({}, {"sample_weight": weight}):
+        expected = np.mean([score(labels[c], p[:, i], **kw) for i, c in enumerate(labels)])
+        found = TaskScoring({"mood": metric})(est, ROWS, labels, **kw)
+        assert found["mood"] == pytest.approx(expected)
+
+
+def test_weights_in_a_frame_go_by_name_or_are_refused(table, est):
+    X, Y = table
+    random = np.random.default_rng(1)
+    W = pd.DataFrame(random.random((150, 3)), columns=["kind", "price", "sold"])
+    score = task_scorer("price", "r2")
+    assert score(est, X, Y, sample_weight=W) == score(est, X, Y, sample_weight=W["price"])
+    assert est.score(X, Y, W) == est.score(X, Y, W[["sold", "kind", "price"]])
+    with pytest.raises(ValueError, match=r"lack columns for the tasks \['price', 'sold'\]"):
+        score(est, X, Y, sample_weight=W[["kind"]])
+    with pytest.raises(ValueError, match=r"Found column 'prize'.*Did you mean 'price'"):
+        est.score(X, Y, W.rename(columns={"price": "prize"}))
+    with pytest.raises(ValueError, match=r"must have shape \(150,\) or \(150, 3\)"):
+        score(est, X, Y, sample_weight=W.to_numpy()[:, :2])
