@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import NMF, PCA, FactorAnalysis, IncrementalPCA, TruncatedSVD
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import (
@@ -82,10 +82,11 @@ _SKLEARN = (
     TfidfVectorizer,
     TruncatedSVD,
     VarianceThreshold,
+    make_column_selector,
 )
 _TYPES = (
     *(bool, int, float, str, object),
-    *(np.float32, np.float64, np.int32, np.int64, np.bool_, np.str_, np.object_),
+    *(np.float32, np.float64, np.int32, np.int64, np.bool_, np.str_, np.object_, np.number),
 )
 
 #: Packages all of whose classes are known.

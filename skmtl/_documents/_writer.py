@@ -271,8 +271,8 @@ class Writer:
         found = what or f"{type(value).__module__}.{type(value).__qualname__}: {value!r:.80}"
         raise TypeError(
             f"`{where}` cannot be saved: a file holds arrays, numbers, words and objects of "
-            f"skmtl, of torch.nn and of some of scikit-learn's transformers. Found {found}. Set it "
-            "to None before `save`, or use pickle."
+            f"skmtl, of torch.nn and of some of scikit-learn's transformers. Found {found}. Take it "
+            "out before `save` (a parameter: set it to None; a class: name it by a word), or use pickle."
         )
 
 

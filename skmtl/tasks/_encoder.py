@@ -359,10 +359,21 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
                 f"Task {task.name!r}: column {str(column.name)!r} holds classes that were not "
                 f"seen before: {found[:5]}. Known are {list(known[:10])}. Name all classes "
                 f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
+                f"{_of_another_type(known, labels[new])}"
             )
         codes[new] = len(known) + np.searchsorted(found, [str(label) for label in labels[new]])
     codes[missing] = np.nan
     return codes
+
+
+def _of_another_type(known: pd.Index, new: pd.Index) -> str:
+    """Say so where labels look like classes and are none, since they are of another type."""
+    alike = next((label for label in new if str(label) in set(map(str, known))), None)
+    if alike is None:
+        return ""
+    twin = next(label for label in known if str(label) == str(alike))
+    types = f"{type(alike).__name__} where the class is {type(twin).__name__}"
+    return f" The label {alike!r} is {types}: make them alike."
 
 
 def _decode(codes: np.ndarray, task: Task, dtype: Any) -> pd.Series:

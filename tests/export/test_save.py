@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
-from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import DictVectorizer, FeatureHasher
@@ -296,8 +296,21 @@ def test_pipelines(table, tmp_path):
     assert list(again.named_steps) == list(pipeline.named_steps)
 
 
+def test_columns_that_are_selected_by_their_type(table, tmp_path):
+    X, Y = table
+    encode = make_column_transformer(
+        (SimpleImputer(), make_column_selector(dtype_include=np.number)),
+        (OneHotEncoder(), make_column_selector("word", dtype_exclude="number")),
+    )
+    pipeline = make_pipeline(encode, small()).fit(X, Y)
+    again = through_file(pipeline, tmp_path)
+    same(pipeline.predict(X), again.predict(X))
+    same(again.fit(X, Y).predict(X), pipeline.predict(X))  # the selectors still select
+
+
 WORDS = {DictVectorizer, FeatureHasher, CountVectorizer, HashingVectorizer, TfidfVectorizer}
 WHOLE = {ColumnTransformer, FeatureUnion, Pipeline, TfidfTransformer, MissingIndicator}
+WHOLE |= {make_column_selector}
 
 
 @pytest.mark.parametrize("step", sorted(set(_SKLEARN) - WHOLE, key=lambda cls: cls.__name__))

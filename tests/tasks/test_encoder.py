@@ -160,6 +160,13 @@ def test_unseen_class_is_an_error_that_names_task_column_and_class(encoder):
         encoder.transform(Y.assign(word=["d", "c", "a", None]))
 
 
+def test_labels_of_another_type_than_the_classes_are_told_of():
+    encoder = TargetEncoder([Task("k", "multiclass", classes=["0", "1"])])
+    message = r"Known are \['0', '1'\].*The label 0 is int where the class is str: make them alike"
+    with pytest.raises(ValueError, match=message):
+        encoder.fit(pd.DataFrame({"k": ["0", "1"]})).transform(pd.DataFrame({"k": [0, 1]}))
+
+
 def test_unseen_classes_get_the_next_codes_for_scoring(encoder):
     targets = encoder.transform(Y.assign(word=["d", "c", "a", None]), unseen="code")
     assert targets.values[:, 1].tolist() == [3, 2, 0, 0]
