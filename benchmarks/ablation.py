@@ -84,7 +84,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "numbers by mean and standard deviation, not robust and bent",
         {"preprocess": FeatureEncoder(numbers="standard")},
     ),
-    "plain losses": ("losses not divided by the constant's", {"normalize_losses": False}),
+    "relative losses": (
+        "losses of classes divided by the constant's, too",
+        {"normalize_losses": True},
+    ),
+    "plain losses": ("no loss divided by the constant's", {"normalize_losses": False}),
     "independent": ("a net per task in place of one trunk", {"sharing": "independent"}),
     "no early stopping": (
         "all epochs on all rows, so members differ by seeds",

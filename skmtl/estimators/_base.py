@@ -51,7 +51,7 @@ class BaseMultiTaskNet(
         preset: str = "default",
         sharing: Any = "hard",
         loss_weights: Any = None,
-        normalize_losses: bool = True,
+        normalize_losses: bool | str = "numbers",
         trunk: Any = "mlp",
         hidden_layer_sizes: tuple[int, ...] = (128, 128),
         activation: Any = "relu",

@@ -175,7 +175,9 @@ def _normalized(estimator: Any, data: TaskData) -> TaskData:
     """Scale the losses; one that a constant brings to about 0 stays as it is."""
     if not estimator.normalize_losses:
         return data
-    null = estimator.null_losses_
+    null = dict(estimator.null_losses_)
+    if estimator.normalize_losses == "numbers":
+        null |= {task.name: 1.0 for task in estimator.tasks_ if task.has_classes}
     losses = [null.get(name, 1.0) for name in data.layout.names]
     losses = [loss if loss > LEAST_NULL else 1.0 for loss in losses]
     return replace(data, scale=1.0 / data.scale.new_tensor(losses))

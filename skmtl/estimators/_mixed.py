@@ -18,7 +18,7 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         ``sum_t a_t * mean_labelled(w_it * loss_t) + Omega(theta)``
 
     over tasks t and their labelled rows i: squared error on standardised numbers,
-    cross-entropy on classes, each relative to the loss of the best constant
+    cross-entropy on classes, numbers relative to the loss of the best constant
     (`normalize_losses`), task weights ``a_t`` (`loss_weights`), row and class weights
     ``w_it`` (`sample_weight`, `class_weight`), and penalties Omega (`penalty`).
 
@@ -49,9 +49,11 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         The weights ``a_t``: by task name, in the order of the tasks, a method that finds them
         (``"uncertainty"``, ``"mgda"``, ...) or an object of :mod:`skmtl.weighting` or TorchJD.
         None: all 1.
-    normalize_losses : bool, default=True
-        Whether each loss is divided by that of the best constant prediction for the training
-        labels, so that a loss of 1 has explained nothing, 0 all, and equal weights mean equal.
+    normalize_losses : bool or "numbers", default="numbers"
+        Which losses are divided by that of the best constant prediction for the training labels,
+        so that 1 has explained nothing and 0 all.  ``"numbers"``: those of regression, count and
+        quantile tasks; the losses of classes are cross-entropies in nats, since divided by its
+        small entropy a rare class is louder than all others.  True: all.  False: none.
     trunk : str, Trunk, type or function, default="mlp"
         What maps features to the representation: ``"mlp"``, ``"resnet"``, ``"tabm"``,
         ``"cnn"``, which take those of the next three parameters that they have; an object of
@@ -181,8 +183,7 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     task_weights_ : pandas.DataFrame of shape (n_epochs, n_tasks)
         The weights ``a_t`` by epoch.
     null_losses_ : dict of str to float
-        Loss of the best constant by task, which losses are divided by; only with
-        ``normalize_losses=True``.
+        Loss of the best constant by task; not with ``normalize_losses=False``.
     engine_ : {"written", "autograd", "skorch"}
         What took the steps of the fit: the written-out forward and backward pass of the default
         network, torch's autograd, or skorch's own loop, which callbacks ask for that listen to

@@ -65,7 +65,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "None or a whole number of at least 1",
         lambda v: v is None or (_whole(v) and v >= 1),
     ),
-    "normalize_losses": ("True or False", lambda v: isinstance(v, bool | np.bool_)),
+    "normalize_losses": (
+        "'numbers', True or False",
+        lambda v: isinstance(v, bool | np.bool_) or (isinstance(v, str) and v == "numbers"),
+    ),
     "random_state": (
         "None, a whole number from 0 to 2**32 - 1, or a numpy.random.RandomState",
         lambda v: (

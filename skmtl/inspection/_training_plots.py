@@ -11,6 +11,7 @@ from sklearn.isotonic import isotonic_regression
 
 from skmtl._optional import require
 from skmtl.inspection._inner import fitted_net
+from skmtl.training import LEAST_NULL
 
 _BLUE, _GREY = "#0b6e99", "0.55"
 #: More lines than these cannot be told apart by colour: their median and range are drawn.
@@ -111,6 +112,13 @@ def _panels(net: Any) -> list[_Panel]:
         for prefix in ("train_loss", "valid_loss", "weight", "gradient_norm")
     )
     is_relative = getattr(net, "null_losses_", None) is not None
+    if is_relative and net.normalize_losses == "numbers":  # the losses of classes are in nats
+        in_nats = [task.name for task in net.tasks_ if task.has_classes]
+        units = pd.Series(net.null_losses_, index=names).where(lambda null: null > LEAST_NULL, 1.0)
+        train[in_nats], valid[in_nats] = (
+            train[in_nats] / units[in_nats],
+            valid[in_nats] / units[in_nats],
+        )
     base = 1.0 if is_relative else None
     found = [
         _Panel(

@@ -12,9 +12,9 @@ from skmtl.weighting._fixed import Fixed
 class Equal(Weighting):
     """Every task counts alike: ``L = sum_t L_t``.
 
-    The default.  With ``normalize_losses=True`` each loss is relative to that of a constant
-    prediction, so that equal weights mean equal shares of what there is to explain.  Hard to
-    beat: compare every other weighting with it.
+    The default.  Losses of numbers are relative to that of a constant prediction, losses of
+    classes in nats (`normalize_losses`), so that none depends on a unit.  Hard to beat: compare
+    every other weighting with it.
 
     References
     ----------

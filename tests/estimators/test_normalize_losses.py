@@ -20,7 +20,7 @@ def table():
 
 def make(**params):
     defaults = {"hidden_layer_sizes": (16,), "max_epochs": 30, "lr": 1e-2, "batch_size": 32}
-    defaults |= {"early_stopping": False, "random_state": 0}
+    defaults |= {"early_stopping": False, "random_state": 0, "normalize_losses": True}
     return MultiTaskNetClassifierRegressor(**defaults | params)
 
 
@@ -45,6 +45,31 @@ def test_recorded_losses_are_in_units_of_the_null_losses(table):
     ratio = est.history_["valid_loss_c"] / raw.history_["valid_loss_c"]
     assert ratio.item() == pytest.approx(1 / est.null_losses_["c"], rel=1e-4)
     assert not hasattr(raw, "null_losses_")
+
+
+def test_losses_of_classes_are_cross_entropies_by_default(table):
+    X, Y = table
+    Y = Y.assign(n=np.random.default_rng(0).poisson(40, N))
+    params = {"max_epochs": 1, "lr": 1e-30, "batch_size": N, "tasks": {"n": "count"}}
+    every = make(**params).fit(X, Y)
+    est = make(normalize_losses="numbers", **params).fit(X, Y)
+    assert MultiTaskNetClassifierRegressor().normalize_losses == "numbers"
+    assert est.null_losses_ == every.null_losses_
+    ours, theirs = est.history_.iloc[0], every.history_.iloc[0]
+    for name in ("y", "n"):
+        assert ours[f"train_loss_{name}"] == theirs[f"train_loss_{name}"]
+    in_nats = theirs["train_loss_c"] * every.null_losses_["c"]
+    assert ours["train_loss_c"] == pytest.approx(in_nats, rel=1e-5)
+
+
+def test_the_score_that_stops_is_the_same_whatever_is_divided(table):
+    X, Y = table
+    params = {"max_epochs": 1, "lr": 1e-30, "early_stopping": True}
+    scores = [
+        make(normalize_losses=which, **params).fit(X, Y).history_["valid_score"].item()
+        for which in (True, "numbers", False)
+    ]
+    np.testing.assert_allclose(scores, scores[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

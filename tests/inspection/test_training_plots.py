@@ -63,8 +63,13 @@ def curves(ax):
     }
 
 
-def test_each_task_has_its_losses_and_its_name_in_one_colour(make, table):
-    est = make().fit(*table)
+@pytest.mark.parametrize("normalizes", ["numbers", True])
+def test_each_task_has_its_losses_and_its_name_in_one_colour(make, table, normalizes):
+    """In units of the best constant's, whatever the losses of training are divided by."""
+    est = make(normalize_losses=normalizes).fit(*table)
+    divided = [t.name for t in est.tasks_ if normalizes is True or not t.has_classes]
+    units = {name: 1.0 if name in divided else est.null_losses_[name] for name in table[1]}
+    assert (set(units.values()) == {1.0}) == (normalizes is True)
     axes = drawn(plot_training(est))
     assert labels(axes) == [LOSS]
     (ax,) = axes
@@ -72,12 +77,9 @@ def test_each_task_has_its_losses_and_its_name_in_one_colour(make, table):
     assert set(texts(ax)) == set(table[1])
     for name in table[1]:
         color = to_hex(texts(ax)[name].get_color())
-        np.testing.assert_array_equal(
-            curves(ax)[color, "-"], est.history_[f"valid_loss_{name}"].to_numpy()
-        )
-        np.testing.assert_array_equal(
-            curves(ax)[color, "--"], est.history_[f"train_loss_{name}"].to_numpy()
-        )
+        for style, of in (("-", "valid"), ("--", "train")):
+            expected = est.history_[f"{of}_loss_{name}"] / units[name]
+            np.testing.assert_allclose(curves(ax)[color, style], expected, rtol=1e-12)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["validation", "training"]
     assert ax.get_xlabel() == f"epoch (dotted: {est.best_epoch_}, whose weights were kept)"
     assert any(list(line.get_xdata()) == [est.best_epoch_] * 2 for line in ax.lines)
