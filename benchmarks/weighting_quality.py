@@ -82,6 +82,7 @@ PLAIN: dict[str, Any] = {
     "lr": 1e-3,
     "ema_decay": 0.0,
     "n_bins": 0,
+    "normalize_losses": True,
 }
 
 
@@ -103,13 +104,8 @@ def estimator(table: Table, scheme: str, seed: int, max_epochs: int) -> Any:
     elif scheme in CANDIDATES[1:]:
         key = [zlib.crc32(table.name.encode()), seed, CANDIDATES.index(scheme)]
         given = {"loss_weights": candidate(list(table.tasks), key)}
-    return MultiTaskNetClassifierRegressor(
-        table.tasks,
-        **PLAIN,
-        max_epochs=max_epochs,
-        random_state=seed,
-        **given,
-    )
+    params = {**PLAIN, "max_epochs": max_epochs, "random_state": seed, **given}
+    return MultiTaskNetClassifierRegressor(table.tasks, **params)
 
 
 # ---- rows --------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ test rows notice.
 # %%
 # Three fits
 # ----------
-# Seven properties of cars: five numbers, a yes/no and a class.  ``None`` weighs them equally,
-# and equal means equal: each loss is divided by that of the best constant first.
+# Seven properties of cars: five numbers, a yes/no and a class.  ``None`` weighs them equally:
+# squared errors relative to those of the best constant, and cross-entropies in nats.
 # ``"uncertainty"`` learns a noise level for each task and weighs by its inverse.  ``"mgda"``
 # looks for a step that harms no task, the shortest vector between the tasks' gradients.
 # ``TrackGradients`` watches: after each epoch it takes every task's gradient by the weights that
