@@ -72,6 +72,6 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
 
     def _by_task(self, values: dict[str, np.ndarray]) -> Any:
         listed = list(values.values())
-        return (
-            one_target(self._encoder, listed[0]) if self._encoder.container_.n_dims == 1 else listed
-        )
+        if self._encoder.container_.n_dims == 1:
+            return one_target(self._encoder, listed[0])
+        return listed

@@ -19,8 +19,8 @@ class HistoryMixin:
         """Losses by epoch: ``train_loss``, ``train_loss_<task>``, and the same for ``valid``.
 
         In the units of training: `normalize_losses` says which of them are divided by the loss
-        of the best constant (`null_losses_`).  ``train_loss`` is their sum by the fixed weights, or by weights of 1 where
-        `loss_weights` is a method that changes them.
+        of the best constant (`null_losses_`).  ``train_loss`` is their sum by the fixed weights,
+        or by weights of 1 where `loss_weights` is a method that changes them.
         """
         if not hasattr(self, "net_"):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")

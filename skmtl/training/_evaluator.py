@@ -74,11 +74,11 @@ class Evaluator:
         """
         if self._network is None and len(x) <= self._few_rows:
             # Without a call of torch's: a dozen of them take longer than the products.
-            h = np.asarray(x, np.float64)
+            h = np.ascontiguousarray(x, np.float64)  # else its layout would tell in the last bit
             h = h if self._bins is None else encode_array(h, *self._bins)
             return torch.from_numpy(_through_few(self._arrays, h))
         with torch.inference_mode():
-            x = torch.as_tensor(x).to(torch.float64)
+            x = torch.as_tensor(x).to(torch.float64).contiguous()
             if self._network is not None:
                 z: Tensor = self._network(x)
                 return z

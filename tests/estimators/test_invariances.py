@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from skmtl import MultiTaskNetClassifierRegressor, Task
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor, Task
 from skmtl.penalties import L2
 from tests.estimators.convex import TASKS, fit, made, values
 
@@ -296,3 +296,19 @@ def test_generators_of_the_caller_have_no_say():
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
     assert_same(predicted(default(), *DATA), expected)
+
+
+@pytest.mark.parametrize("params", [{"preprocess": None}, {}, {"sharing": "mmoe"}], ids=str)
+@pytest.mark.parametrize("n", [3, 200])
+def test_the_layout_of_the_features_is_without_effect(params, n):
+    """To the last bit: products of rows that lie by columns are computed in another order."""
+    X = np.random.default_rng(0).normal(size=(n, 7))
+    est = MultiTaskNetRegressor(max_epochs=2, random_state=0, **params)
+    est.fit(np.repeat(X, 20, axis=0)[:100], np.repeat(X, 20, axis=0)[:100, :2])
+    expected = est.predict(X)
+    for other in (
+        np.asfortranarray(X),
+        np.repeat(X, 2, axis=1)[:, ::2],
+        np.repeat(X, 2, axis=0)[::2],
+    ):
+        np.testing.assert_array_equal(est.predict(other), expected)

@@ -109,7 +109,7 @@ def test_classes_are_in_rising_order_for_scikit_learn(name):
     assert get_scorer("neg_log_loss")(view, FEATURES, y) == pytest.approx(np.log(truth).mean())
     np.testing.assert_array_equal(view.predict(FEATURES), np.asarray(est.predict(FEATURES)["g"]))
     assert view.score(FEATURES, y) > 0.8
-    for method in ("sigmoid", "temperature"):
+    for method in ("sigmoid", "isotonic"):
         calibrated = CalibratedClassifierCV(FrozenEstimator(view), method=method)
         assert calibrated.fit(FEATURES, y).score(FEATURES, y) > 0.8
 
