@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
 from torch import Tensor
 
@@ -87,8 +88,9 @@ def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput
     is_blend = hasattr(estimator, "candidates_")
     parts = list(estimator.candidates_.values()) if is_blend else [estimator]
     n_tasks, temperatures = len(estimator.tasks_), estimator._temperatures
+    outputs: list[list[TaskOutput]] = []
+    members: list[_Member] = []
     shares = estimator.candidate_weights_.to_numpy().T if is_blend else np.ones((1, n_tasks))
-    outputs, members = [], []
     for part, share in zip(parts, shares, strict=True):
         z, layout = _evaluate(part, X), part.net_.criterion_.layout
         outputs.append(outputs_of(part, layout, z))
@@ -143,28 +145,32 @@ def outputs_of(
     """
     tasks, scaler = estimator.tasks_, estimator._scaler
     mean = np.nanmean if has_gaps else np.mean
+    labelled, rows = estimator._encoder.labelled_, z.numpy()
     by_user: list[Any] = [None] * len(tasks)
     for group, columns in zip(layout.groups, layout.columns_of_groups, strict=True):
-        linked = group.head.link(group.outputs(z)).numpy()
+        # A view by NumPy, not by `group.outputs`: of a single row torch's take a tenth of the time.
+        own = rows[:, group.rows.start : group.rows.start + group.n_tasks * group.width]
+        own = own.reshape(len(rows), group.n_tasks, group.width, rows.shape[2])
+        linked = group.head.link(torch.from_numpy(own)).numpy()
         # Mean over members, then (task, sample, output or class).
         linked = (linked[0] if len(linked) == 1 else mean(linked, axis=0)).transpose(0, 2, 1)
         positions = layout.order[group.tasks]
-        if not tasks[positions[0]].has_classes:  # all at once, for there may be hundreds
+        has_classes = tasks[positions[0]].has_classes
+        if not has_classes:  # all at once, for there may be hundreds
             linked = linked * scaler.scale_[columns] + scaler.mean_[columns]
-        linked = np.ascontiguousarray(linked)
-        for user, values in zip(positions, linked, strict=True):
-            by_user[user] = _output(estimator, tasks[user], values)
+        for user, values in zip(positions, np.ascontiguousarray(linked), strict=True):
+            task = tasks[user]
+            told = _with_one_class(task, values) if has_classes and task.n_classes < 2 else values
+            known = told if labelled[task.name] else np.full_like(told, np.nan)
+            by_user[user] = TaskOutput(task, known)
     return by_user
 
 
-def _output(estimator: Any, task: Task, values: np.ndarray) -> TaskOutput:
-    if task.has_classes and task.n_classes < 2:
-        # With one label alone nobody has the second one.
-        alone = np.ones((len(values), task.n_classes))
-        values = np.zeros_like(values) if task.kind == "multilabel" else alone
-    if not estimator._encoder.labelled_[task.name]:
-        values = np.full_like(values, np.nan)
-    return TaskOutput(task, values)
+def _with_one_class(task: Task, values: np.ndarray) -> np.ndarray:
+    """Return the probabilities where there is one label alone: nobody has the second one."""
+    if task.kind == "multilabel":
+        return np.zeros_like(values)
+    return np.ones((len(values), task.n_classes))
 
 
 def _chunks(X: Any, n_rows: int) -> Iterator[Any]:
