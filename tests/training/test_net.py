@@ -131,7 +131,9 @@ class Record(Callback):
 def test_shared_net_equals_a_hand_written_loop(table, loss_weights):
     X, Y = table
     record = Record()
-    est = make(callbacks=[record], loss_weights=loss_weights or None).fit(X, Y)
+    est = make(callbacks=[record], loss_weights=loss_weights or None, normalize_losses=True).fit(
+        X, Y
+    )
     start = {"seed_of_shuffle": record.state, "loss_weights": loss_weights}
     expected = hand_written(est, X, Y, record.weights, epochs=4, **start)
     for name, parameter in est.net_.module_.named_parameters():
