@@ -164,7 +164,7 @@ class Tally:
         self.calls += 1
         try:
             self.differences += call() != expected
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001, what a thread meets is counted, and told
             self.errors[f"{type(error).__name__}: {error}"] += 1
 
     def __add__(self, other: Tally) -> Tally:
