@@ -109,6 +109,9 @@ DATE_PARTS = {
 }
 
 
+#: In place of the name of a zone: whatever the column has, as files of version 1 know it.
+ANY_ZONE = "any"
+
 #: The name of the time zone of each column; None: no dates, or dates without a zone.
 Zones = list[str | None]
 
@@ -126,7 +129,8 @@ def column_zones(X: pd.DataFrame, kinds: list[str]) -> Zones:
     Returns
     -------
     list of str or None
-        Name of the time zone of each column of dates that has one.
+        Name of the time zone of each column of dates that has one; ``ANY_ZONE`` for a column without
+        a date, which is ignored whatever comes later.
     """
     dates = [_times(X.iloc[:, i], kind) if kind == "date" else None for i, kind in enumerate(kinds)]
     return [None if column is None else _zone(column) for column in dates]
@@ -236,10 +240,6 @@ def split_columns(
 _ALL_COLUMNS = 2**31
 
 
-#: In place of the name of a zone: whatever the column has, as files of version 1 know it.
-ANY_ZONE = "any"
-
-
 def _columns_of(column: pd.Series, kind: str, zone: str | None) -> list[np.ndarray]:
     """Return the numbers that a column of numbers, dates or durations becomes."""
     if kind == "number":
@@ -252,6 +252,8 @@ def _columns_of(column: pd.Series, kind: str, zone: str | None) -> list[np.ndarr
 
 def _zone(column: pd.Series) -> str | None:
     """Return the name of a column's time zone; UTC for one that goes by no name."""
+    if column.isna().all():
+        return ANY_ZONE
     zone = getattr(column.dtype, "tz", None)
     if zone is None:
         return None

@@ -207,6 +207,8 @@ def test_dates_with_and_without_a_time_zone_are_refused():
         FeatureEncoder().fit(naive).transform(zoned)
     empty = pd.DataFrame({"d": pd.Series([None, None], dtype="datetime64[ns]")})
     assert FeatureEncoder().fit(zoned).transform(empty).shape == (2, 7)
+    # A column without a date in `fit` is ignored, zone or not.
+    assert not FeatureEncoder().fit(empty).transform(zoned)[:, :7].any()
     mixed = pd.DataFrame({"d": [*BERLIN[:5].dt.tz_convert("UTC"), *BERLIN[5:]]}, dtype=object)
     with pytest.raises(ValueError, match=r"'d' of X holds dates of several time zones"):
         FeatureEncoder().fit(mixed)
