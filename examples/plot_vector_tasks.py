@@ -111,7 +111,7 @@ print(landing[list(schemes)].round(3).to_string())
 # average: the landing is nearly a straight line in the velocity.  Passing features is ahead by
 # less.
 #
-# The velocity pays a little: 0.984 where its own net has 0.986, and 0.982 in the chain of
+# The velocity pays a little: 0.985 where its own net has 0.986, and 0.982 in the chain of
 # features.  Early stopping follows the mean of both tasks, and of the landing only 50 rows know
 # anything.
 
