@@ -255,13 +255,13 @@ def _rows(X: Any, rows: np.ndarray) -> Any:
 
 
 class Ours:
-    """One of skmtl's estimators, which gets the frames as they are."""
+    """One of skmtl's estimators, which gets the frames as they are, and groups where there are."""
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
     def fit(self, table: Table) -> Ours:
-        self.estimator.fit(table.X, table.Y)
+        self.estimator.fit(table.X, table.Y, groups=table.groups)
         self.classes_ = table.classes
         return self
 

@@ -187,7 +187,7 @@ def run_one(table: Table, kind: str, repeat: int) -> Row:
             for model, values in predicted.items():
                 told[f"ece_{model}"], told[f"loss_{model}"] = of_classes(known, test, values)
         plain = MultiTaskNetClassifierRegressor(table.tasks, random_state=repeat)
-        told |= coverage(plain.fit(known.X, known.Y), known, test)
+        told |= coverage(Ours(plain).fit(known).estimator, known, test)
     except Exception as error:  # noqa: BLE001, the others go on
         return Row(**key, status=" ".join(f"{type(error).__name__}: {error}".split())[:200])
     return Row(**key, status="ok", **{name: round(value, 4) for name, value in told.items()})

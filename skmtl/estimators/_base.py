@@ -35,6 +35,9 @@ class BaseMultiTaskNet(
 ):
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
+    # Where scikit-learn routes metadata, whoever passes groups means them for all that holds out.
+    __metadata_request__fit = {"groups": True}
+
     _default_kind: str | None = None
     _encoder: TargetEncoder
     _scaler: TargetScaler
@@ -130,6 +133,7 @@ class BaseMultiTaskNet(
         y: Any,
         sample_weight: Any = None,
         *,
+        groups: Any = None,
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
@@ -146,6 +150,12 @@ class BaseMultiTaskNet(
             warning: cross-validation needs a frame.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
             Weights of rows, or of each task's labels, at least 0.
+        groups : array-like of shape (n_samples,), default=None
+            Which rows belong together: the person, machine, place or week of each.  Wherever rows
+            are held out (folds, a bootstrap, early stopping), whole groups are, so that scores,
+            probabilities and intervals are for groups that were not seen.  With fewer groups than
+            members ``n_members="auto"`` takes as many as there are groups.  None: each row by
+            itself.
         X_val, y_val : as X and y, default=None
             Validation rows in place of a part of the training rows.
         sample_weight_val : as sample_weight, default=None
@@ -168,7 +178,7 @@ class BaseMultiTaskNet(
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together. Found one of them.")
         continues = bool(self.warm_start) and hasattr(self, "net_")
-        return self._fit(Given(X, y, sample_weight, validation, continues))
+        return self._fit(Given(X, y, sample_weight, validation, continues, groups=groups))
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:

@@ -289,6 +289,7 @@ def _made_of(estimator: Any, given: Given) -> dict[str, tuple[str, str]]:
     found["parameter `callbacks`"] = (str(callbacks),) * 2
     X_val, y_val, weight_val = given.validation or (None, None, None)
     data = {"X": given.X, "y": given.y, "sample_weight": given.sample_weight}
+    data |= {"groups": given.groups}
     data |= {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
     return found | {name: ("", joblib.hash(_plain(value))) for name, value in data.items()}
 

@@ -52,6 +52,8 @@ class Given(NamedTuple):
         All classes that will ever occur.
     n_halved : int
         How often the batch size was halved for want of memory.
+    groups : as in `fit`
+        Which rows are held out together.
     """
 
     X: Any
@@ -62,6 +64,7 @@ class Given(NamedTuple):
     is_partial: bool = False
     classes: Any = None
     n_halved: int = 0
+    groups: Any = None
 
 
 class Prepared(NamedTuple):
@@ -191,7 +194,15 @@ def _prepare(estimator: Any, given: Given, seeds: Seeds) -> Prepared:
         estimator._fold_seed = None
         estimator._temperatures, estimator._conformity = {}, None
     encoder = estimator._encoder
-    rows = read_rows(estimator, encoder, X, given.y, given.sample_weight, is_read=not continues)
+    rows = read_rows(
+        estimator,
+        encoder,
+        X,
+        given.y,
+        given.sample_weight,
+        is_read=not continues,
+        groups=given.groups,
+    )
     if not continues:
         members = choose_members(estimator, rows, given.validation, is_partial=is_partial)
         estimator.n_members_ = members

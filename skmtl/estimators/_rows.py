@@ -12,7 +12,7 @@ from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.features import read_features
 from skmtl.layers import Seeds
-from skmtl.tasks import TargetEncoder, Targets, Task, stratified_folds
+from skmtl.tasks import TargetEncoder, Targets, Task, read_groups, stratified_folds
 
 #: "auto" stops early from this many labelled rows on; below, a validation part says little.
 EARLY_STOPPING_ROWS = 100
@@ -43,6 +43,8 @@ class Rows:
     draws : ndarray of shape (n_members, n_samples), uint16, default=None
         How often each member learns from each row; it is judged by those that it never does.
         None: all members learn from all rows.
+    groups : ndarray of shape (n_samples,), int, default=None
+        Of rows that are held out together.  None: each row by itself.
     """
 
     X: Any
@@ -51,6 +53,7 @@ class Rows:
     row_weights: np.ndarray
     index: np.ndarray | None = None
     draws: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Rows:
         """Select rows.
@@ -67,7 +70,15 @@ class Rows:
         """
         index = rows if self.index is None else self.index[rows]
         targets = self.targets.take(rows)
-        return Rows(self.X, targets, self.weights[rows], self.row_weights[rows], index)
+        groups = None if self.groups is None else self.groups[rows]
+        return Rows(
+            self.X, targets, self.weights[rows], self.row_weights[rows], index, groups=groups
+        )
+
+    @property
+    def n_units(self) -> int:
+        """Number of what is held out as a whole: groups, or rows."""
+        return len(self) if self.groups is None else len(np.unique(self.groups))
 
     def labelled(self) -> Rows:
         """Leave out rows without any label of positive weight."""
@@ -95,9 +106,16 @@ class Rows:
 
 
 def read_rows(
-    estimator: Any, encoder: TargetEncoder, X: Any, y: Any, sample_weight: Any, *, is_read: bool
+    estimator: Any,
+    encoder: TargetEncoder,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    is_read: bool,
+    groups: Any = None,
 ) -> Rows:
-    """Check features, targets and weights.
+    """Check features, targets, weights and groups.
 
     Parameters
     ----------
@@ -109,6 +127,8 @@ def read_rows(
         The data.
     is_read : bool
         Whether X has been through :func:`skmtl.features.read_features`.
+    groups : as in `fit`, default=None
+        Which rows are held out together.
 
     Returns
     -------
@@ -130,7 +150,8 @@ def read_rows(
     targets = Targets(targets.values, weights > 0)
     n_columns = [task.n_columns for task in encoder.tasks_]
     row_weights = np.where(targets.mask, np.repeat(by_task, n_columns, axis=1), 0.0).max(axis=1)
-    rows = Rows(X, targets, weights, row_weights).labelled()
+    codes = None if groups is None else read_groups(groups, len(targets))
+    rows = Rows(X, targets, weights, row_weights, groups=codes).labelled()
     if len(rows) == 0:
         raise ValueError(
             "y has no label at all: every cell is missing or of weight 0. At least one task "
@@ -190,7 +211,8 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
     Returns
     -------
     int
-        ``n_members``; for ``"auto"`` several if each is to leave out a fold, else 1.
+        ``n_members``; for ``"auto"`` several if each is to leave out a fold (of few groups as many
+        as there are), else 1.
     """
     if estimator.n_members != "auto":
         return int(estimator.n_members)
@@ -204,7 +226,9 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
         return 1
     # Images and modules of the user's cost as many times as much, and TabM is many nets by itself.
     trunk = resolve_trunk(estimator)
-    return 1 if trunk.takes_arrays or trunk.n_submodels > 1 else N_MEMBERS
+    if trunk.takes_arrays or trunk.n_submodels > 1:
+        return 1
+    return min(N_MEMBERS, rows.n_units) if estimator.bagging == "folds" else N_MEMBERS
 
 
 def choose_rows(
@@ -247,6 +271,11 @@ def choose_rows(
         stops = len(rows) >= least
     if not stops:
         return rows, None, False
+    if rows.groups is not None and rows.n_units < 2:
+        raise ValueError(
+            "Early stopping holds out whole groups, and all labelled rows are of one. Pass `groups` with "
+            "two or more, or X_val and y_val, or set `early_stopping=False`."
+        )
     if is_bagged:
         return (_with_folds(estimator, rows, seeds) if rows.draws is None else rows), None, True
     fraction = estimator.validation_fraction
@@ -256,25 +285,38 @@ def choose_rows(
 def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
     """Part the rows into one fold per member, which leaves it out."""
     n_members = estimator.n_members_
-    if len(rows) < 2 * n_members:
+    if len(rows) < 2 * n_members or rows.n_units < n_members:
+        found = f"{len(rows)} labelled rows" if rows.groups is None else f"{rows.n_units} groups"
         raise ValueError(
             f"With `bagging='folds'` and early stopping each member leaves out a fold, and "
-            f"{len(rows)} labelled rows are too few for `n_members = {n_members}`. Set "
-            "`n_members=1`, `bagging=None` or `early_stopping=False`."
+            f"{found} are too few for `n_members = {n_members}`. Set `n_members=1`, `bagging=None` "
+            "or `early_stopping=False`."
         )
     shares = np.full(n_members, 1 / n_members)
-    folds = stratified_folds(rows.targets, estimator.tasks_, shares, _random(estimator, seeds))
+    folds = _folds(rows, estimator.tasks_, shares, _random(estimator, seeds))
     own = np.arange(n_members)[:, None]
     return replace(rows, draws=(folds != own).astype(np.uint16))
 
 
 def _with_draws(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
-    """Draw as many rows as there are for each member, with replacement."""
-    n, random = len(rows), _random(estimator, seeds)
-    draws = np.empty((estimator.n_members_, n), np.uint16)
+    """Draw as many rows, or groups, as there are for each member, with replacement."""
+    n, random = rows.n_units, _random(estimator, seeds)
+    draws = np.zeros((estimator.n_members_, n), np.uint16)
     for own in draws:
-        own[:] = np.bincount(random.randint(n, size=n), minlength=n)
+        while not own.any() or (own.all() and n > 1):  # of few, each may be drawn: none is left out
+            own[:] = np.bincount(random.randint(n, size=n), minlength=n)
+    if rows.groups is not None:
+        draws = draws[:, np.unique(rows.groups, return_inverse=True)[1]]
     return replace(rows, draws=draws)
+
+
+def _folds(
+    rows: Rows, tasks: tuple[Task, ...], shares: np.ndarray, random: np.random.RandomState
+) -> np.ndarray:
+    """Part the rows, whole groups together."""
+    # Numbered anew: rows without a label have left, and maybe whole groups with them.
+    groups = None if rows.groups is None else np.unique(rows.groups, return_inverse=True)[1]
+    return stratified_folds(rows.targets, tasks, shares, random, groups)
 
 
 def _random(estimator: Any, seeds: Seeds) -> np.random.RandomState:
@@ -309,7 +351,7 @@ def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seed
         If one of them would be empty.
     """
     shares = np.array([1 - fraction, fraction])
-    folds = stratified_folds(rows.targets, tasks, shares, seeds.random)
+    folds = _folds(rows, tasks, shares, seeds.random)
     if len(np.unique(folds)) < 2:
         raise ValueError(
             f"Early stopping needs training and validation rows, but `validation_fraction = "

@@ -20,7 +20,7 @@ from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
 
 #: What a net's `fit` takes beside X and y.
-_FIT_PARAMS = ("sample_weight", "X_val", "y_val", "sample_weight_val")
+_FIT_PARAMS = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
 
 #: Share of the memory budget for the tables of the folds; the rest is for stacks.
 TABLES = 0.5
@@ -318,7 +318,8 @@ class _Front:
             if params.get("X_val") is not None:
                 names = ("X_val", "y_val", "sample_weight_val")
                 validation = tuple(params.get(name) for name in names)
-            given = Given(X, y, params.get("sample_weight"), validation)
+            weights, groups = params.get("sample_weight"), params.get("groups")
+            given = Given(X, y, weights, validation, groups=groups)
             self._given[key] = (steps, given)
         return self._given[key]
 

@@ -15,6 +15,7 @@ from skmtl.tasks._output import TaskOutput as TaskOutput
 from skmtl.tasks._output import label_order as label_order
 from skmtl.tasks._sample_weight import spread_sample_weight as spread_sample_weight
 from skmtl.tasks._scaler import TargetScaler as TargetScaler
+from skmtl.tasks._stratify import read_groups as read_groups
 from skmtl.tasks._stratify import stratified_folds as stratified_folds
 from skmtl.tasks._table import read_table as read_table
 from skmtl.tasks._task import KINDS as KINDS

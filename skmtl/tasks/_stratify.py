@@ -1,9 +1,13 @@
-"""Rows -> folds that keep class shares and label presence of every task."""
+"""Rows, or groups of them -> folds that keep class shares and labels of every task."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from scipy import sparse
+from sklearn.utils import check_consistent_length
 
 from skmtl.tasks._encoder import Targets
 from skmtl.tasks._task import Task
@@ -21,6 +25,7 @@ def stratified_folds(
     tasks: tuple[Task, ...],
     shares: np.ndarray,
     random_state: np.random.RandomState,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Assign each row to a fold by iterative stratification over all tasks.
 
@@ -39,11 +44,14 @@ def stratified_folds(
         The share of rows that each fold shall get; sums to 1.
     random_state : numpy.random.RandomState
         Breaks ties.
+    groups : ndarray of shape (n_samples,), int, default=None
+        Codes from 0, none left out, of rows that go to one fold together.  Then the largest
+        group is dealt out first, to the fold that it suits best.
 
     Returns
     -------
     ndarray of shape (n_samples,), int
-        The fold of each row.
+        The fold of each row.  None is empty if there are as many rows, or groups, as folds.
 
     Notes
     -----
@@ -58,6 +66,8 @@ def stratified_folds(
     ECML PKDD 2011, Algorithm 1.
     """
     codes = _codes(targets, tasks)  # (n_samples, n_tasks), more with a multilabel task
+    if groups is not None:
+        return _group_folds(codes, groups, shares, random_state)[groups]
     strata, owners = _strata(codes)  # (n_samples, n_strata), task of a stratum of many classes
     folds = np.full(len(targets), -1)
     counts = strata.sum(axis=0)
@@ -77,22 +87,80 @@ def stratified_folds(
             wanted[:, fold] -= given
             room[fold] -= (folds[rows] == fold).sum()
             left -= given
-    return _even_out(folds, codes, shares, tie)
+    return _even_out(folds, _member(codes), shares, tie)
+
+
+def read_groups(groups: Any, n_samples: int) -> np.ndarray:
+    """Check groups of rows, and number them.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+        Anything that tells groups apart: numbers, words, dates.
+    n_samples : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int
+        Codes from 0, none left out.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row.
+    """
+    column = np.asarray(groups)
+    if column.ndim != 1:
+        raise ValueError(f"`groups` must have one entry per row. Found shape {column.shape}.")
+    check_consistent_length(np.empty(n_samples), column)
+    codes, _ = pd.factorize(column)
+    if (codes < 0).any():
+        row = int((codes < 0).argmax())
+        raise ValueError(
+            f"`groups` must say of each row to which group it belongs. Found {column[row]} in row "
+            f"{row}. A row that belongs to no other is a group of its own."
+        )
+    return np.asarray(codes)
+
+
+def _group_folds(
+    codes: np.ndarray, groups: np.ndarray, shares: np.ndarray, random_state: np.random.RandomState
+) -> np.ndarray:
+    """Return the fold of each group."""
+    n_samples, n_groups = len(groups), int(groups.max()) + 1
+    rows_of = sparse.csr_array(
+        (np.ones(n_samples), (groups, np.arange(n_samples))), shape=(n_groups, n_samples)
+    )
+    member = rows_of @ _member(codes)  # (n_groups, n_strata), counts of rows
+    above = -member.sum(axis=0)[:, None] * shares  # (n_strata, n_folds)
+    tie = random_state.permutation(n_groups)
+    folds, is_empty = np.empty(n_groups, dtype=np.intp), np.ones(len(shares), dtype=bool)
+    for n_left, group in zip(
+        range(n_groups, 0, -1), np.lexsort((tie, -np.bincount(groups))), strict=True
+    ):
+        own = member[[group]].toarray()[0]
+        burden = own @ above
+        if n_left <= is_empty.sum():
+            burden[~is_empty] = np.inf
+        folds[group] = fold = burden.argmin()
+        is_empty[fold] = False
+        above[:, fold] += own
+    return _even_out(folds, member, shares, tie)
 
 
 def _even_out(
-    folds: np.ndarray, codes: np.ndarray, shares: np.ndarray, tie: np.ndarray
+    folds: np.ndarray, member: sparse.csr_array, shares: np.ndarray, tie: np.ndarray
 ) -> np.ndarray:
-    """Move rows between folds while that lowers the sum of squared deviations.
+    """Move rows, or groups of them, between folds while that lowers the sum of squared deviations.
 
-    A move of row i from fold f to g changes the sum over its strata s (and over the size of
-    the folds) by ``2 * sum_s (d_sg - d_sf + 1)``, with d the count above the ideal one.  Here
-    every class is a stratum.
+    A move of i from fold f to g changes the sum over strata s (every class, and the size of the
+    folds) by ``2 * sum_s c_is * (d_sg - d_sf + c_is)``, with d the count above the ideal one, and
+    c what i has of it: of a single row, 0 or 1.
     """
-    n = len(folds)
-    member = _member(codes)
+    n, n_filled = len(folds), len(np.unique(folds))
     ideal = member.sum(axis=0)[:, None] * shares
-    n_own = member.sum(axis=1)
+    n_own = member.multiply(member).sum(axis=1)
 
     def deviations(folds: np.ndarray) -> np.ndarray:
         return member.T @ (folds[:, None] == np.arange(len(shares))) - ideal
@@ -112,7 +180,8 @@ def _even_out(
             moved = folds.copy()
             moved[chosen] = target[chosen]
             new = deviations(moved)
-            if (new**2).sum() < (above**2).sum():
+            is_better = (new**2).sum() < (above**2).sum()
+            if is_better and len(np.unique(moved)) >= n_filled:
                 break
             n_moves //= 2
         if n_moves == 0:

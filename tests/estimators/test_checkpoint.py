@@ -172,6 +172,7 @@ DIFFERENCES = {
     "X": lambda est: est.fit(X + 1, Y),
     "y": lambda est: est.fit(X, Y.assign(price=0.5)),
     "sample_weight": lambda est: est.fit(X, Y, np.ones(80)),
+    "groups": lambda est: est.fit(X, Y, groups=np.arange(80) // 2),
     "X_val": lambda est: est.fit(X, Y, X_val=X, y_val=Y),
     "parameter `lr` (0.003 then, 0.5 now)": lambda est: est.set_params(lr=0.5).fit(X, Y),
     "parameter `random_state` (0 then, 1 now)": lambda est: est.set_params(random_state=1).fit(

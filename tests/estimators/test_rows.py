@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.estimators import _rows
-from skmtl.estimators._rows import Rows, named_classes, split_rows
+from skmtl.estimators._rows import Rows, choose_rows, named_classes, split_rows
 from skmtl.features import FeatureWarning
 from skmtl.layers import Seeds
 from skmtl.tasks import TargetEncoder
@@ -111,3 +112,147 @@ def test_a_fit_holds_one_copy_of_the_features(container, early_stopping, monkeyp
     finally:
         tracemalloc.stop()
     assert X.nbytes < peak < 1.5 * X.nbytes
+
+
+# ---- groups ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def people():
+    """Rows of 40 persons, known by their features; what is to be predicted is the person's own."""
+    rng = np.random.default_rng(0)
+
+    def draw(n_people):
+        person = np.repeat(np.arange(n_people), 8)
+        who = rng.normal(size=(n_people, 4))[person]
+        X = who + 0.01 * rng.normal(size=who.shape)
+        level = rng.normal(size=n_people)[person] + 0.5 * X[:, 0]
+        Y = pd.DataFrame({"level": level, "high": np.where(level > 0, "yes", "no")})
+        return X, Y.mask(rng.random(Y.shape) < 0.1), person
+
+    return draw(40), draw(200)
+
+
+def _parts(est, X, Y, groups, **fit_params):
+    """Return who learns from each row: (n_members, n_rows), or (1, n_rows) of a split."""
+    kept = []
+
+    def choose(*args, **kwargs):
+        kept.append(choose_rows(*args, **kwargs))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skmtl.estimators._preparing.choose_rows", choose)
+        est.fit(X, Y, groups=groups, **fit_params)
+    train, valid, _ = kept[0]
+    if train.draws is not None:
+        return train.draws, train.groups
+    learns = np.repeat([1, 0], [len(train), len(valid)])[None]
+    return learns, np.concatenate([train.groups, valid.groups])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"preset": "fast"},
+        {"bagging": "bootstrap"},
+        {"bagging": None, "n_members": 2},
+        {"sharing": "auto"},
+        {"trunk": "tabm"},
+    ],
+    ids=str,
+)
+def test_whole_groups_are_held_out(people, make, params):
+    (X, Y, person), _ = people
+    learns, groups = _parts(make(max_epochs=2, **params), X, Y, person)
+    for own in learns:
+        by_person = [set(own[groups == g]) for g in range(40)]
+        assert all(len(found) == 1 for found in by_person)
+        n_held_out = sum(found == {0} for found in by_person)
+        assert 3 <= n_held_out <= 20
+
+
+def test_intervals_hold_for_groups_that_were_not_seen(people):
+    """Of persons that were seen the network knows all, of others nearly nothing."""
+    (X, Y, person), (X_new, Y_new, _) = people
+
+    def covered(groups):
+        est = MultiTaskNetClassifierRegressor(random_state=0).fit(X, Y, groups=groups)
+        ends, there = est.predict_interval(X_new)["level"], Y_new["level"].notna()
+        inside = (ends[:, 0] <= Y_new["level"]) & (Y_new["level"] <= ends[:, 1])
+        return inside[there].mean(), est.score(X_new, Y_new)
+
+    by_rows, by_groups = covered(None), covered(person)
+    assert by_rows[0] < 0.1
+    assert by_groups[0] > 0.7  # 90% is promised, as far as 40 persons can tell
+    assert by_groups[1] > by_rows[1]
+
+
+def test_groups_of_one_row_are_no_groups(table, make):
+    """But for the choice among equally good folds."""
+    X, Y = table
+    est = make(max_epochs=2).fit(X, Y, groups=np.arange(len(X)))
+    assert est.n_members_ == 8
+
+
+def test_few_groups_have_as_many_members(people, make):
+    (X, Y, person), _ = people
+    learns, groups = _parts(make(max_epochs=2), X, Y, [f"site {p % 3}" for p in person])
+    assert learns.shape[0] == 3
+    assert sorted(np.unique(groups[own == 0]).tolist() for own in learns) == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("params", [{}, {"bagging": "bootstrap"}, {"n_members": 1}], ids=str)
+def test_two_groups_are_enough_and_one_is_not(people, make, params):
+    (X, Y, person), _ = people
+    est = make(max_epochs=2, **params).fit(X, Y, groups=person % 2)
+    ends = est.predict_interval(X)["level"]
+    assert np.isfinite(ends).all()
+    with pytest.raises(ValueError, match="all labelled rows are of one"):
+        est.fit(X, Y, groups=np.zeros(len(X)))
+    assert np.array_equal(est.predict_interval(X)["level"], ends)  # nothing was lost
+    est.set_params(early_stopping=False).fit(X, Y, groups=np.zeros(len(X)))
+
+
+def test_groups_that_do_not_fit_are_errors(people, make):
+    (X, Y, person), _ = people
+    with pytest.raises(ValueError, match=r"3 groups are too few for `n_members = 4`"):
+        make(n_members=4).fit(X, Y, groups=person % 3)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        make().fit(X, Y, groups=person[1:])
+    with pytest.raises(ValueError, match="Found nan in row 0. A row that belongs to no other"):
+        make().fit(X, Y, groups=np.where(person == 0, np.nan, person))
+
+
+def test_groups_whose_rows_have_no_label_do_not_count(people, make):
+    (X, Y, person), _ = people
+    Y = Y.copy()
+    Y.loc[person % 4 == 0] = None
+    assert make(max_epochs=1).fit(X, Y, groups=person % 4).n_members_ == 3
+
+
+def test_a_warm_start_holds_out_the_same_groups(people, make):
+    (X, Y, person), _ = people
+    est = make(max_epochs=3, warm_start=True)
+    first, groups = _parts(est, X, Y, person)
+    second, _ = _parts(est, X, Y, person)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_groups_reach_the_fits_of_a_cross_validation(people, make):
+    (X, Y, person), _ = people
+    params = {"groups": person}
+    seen = []
+
+    class Listening(MultiTaskNetClassifierRegressor):
+        def _fit(self, given):
+            seen.append(given.groups)
+            return super()._fit(given)
+
+    est = Listening(**make(max_epochs=1).get_params())
+    with sklearn.config_context(enable_metadata_routing=True):
+        cross_validate(est, X, Y, cv=GroupKFold(4), params=params, error_score="raise")
+        Pipeline([("scale", StandardScaler()), ("net", est)]).fit(X, Y, groups=person)
+    assert len(seen) == 5
+    assert [len(np.unique(groups)) for groups in seen] == [30, 30, 30, 30, 40]

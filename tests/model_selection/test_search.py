@@ -211,6 +211,19 @@ def test_parameters_of_a_fit_reach_the_last_step_of_a_pipeline(table):
     assert_same(ours, GridSearchCV(pipeline(), grid, cv=2).fit(X, Y, **weight), X)
 
 
+def test_groups_of_a_fit_reach_the_last_step_of_a_pipeline(table):
+    X, Y = table
+    whole = Pipeline([("net", net(n_members=3, early_stopping=True))])
+    groups = {"net__groups": pd.Series(np.arange(len(X)) // 5)}
+    grid = {"net__lr": [1e-3, 1e-2]}
+    ours = MultiTaskGridSearchCV(whole, grid, cv=2).fit(X, Y, **groups)
+    assert_same(ours, GridSearchCV(whole, grid, cv=2).fit(X, Y, **groups), X)
+    alone = MultiTaskGridSearchCV(whole, grid, cv=2).fit(X, Y)
+    assert not np.array_equal(
+        ours.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
+
+
 def test_processes_give_the_same(table):
     X, Y = table
     ours = MultiTaskGridSearchCV(net(), GRID, cv=2, n_jobs=2).fit(X, Y)

@@ -4,16 +4,17 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, StratifiedGroupKFold
 
-from skmtl.tasks import TargetEncoder, Targets, Task, stratified_folds
+from skmtl.tasks import TargetEncoder, Targets, Task, read_groups, stratified_folds
 from skmtl.tasks._stratify import N_BINS
 
 BINARY = Task("k", "binary", classes=[0, 1])
 
 
-def folds_of(targets, tasks, shares, seed=0):
-    return stratified_folds(targets, tasks, np.asarray(shares), np.random.RandomState(seed))
+def folds_of(targets, tasks, shares, seed=0, groups=None):
+    random = np.random.RandomState(seed)
+    return stratified_folds(targets, tasks, np.asarray(shares), random, groups)
 
 
 def codes(values):
@@ -202,3 +203,93 @@ def test_other_kinds_are_spread_by_their_class_or_their_bins():
     halves = [np.bincount(values[folds == k, 1].astype(int)) for k in (0, 1)]
     assert np.abs(halves[0] - halves[1]).max() <= 1
     assert abs(np.median(values[folds == 0, 2]) - np.median(values[folds == 1, 2])) < 0.4
+
+
+def test_groups_stay_together_by_hand():
+    """Groups of 4, 3, 2 and 1 rows: the halves are 4 + 1 and 3 + 2."""
+    groups = np.repeat([2, 0, 3, 1], [4, 3, 2, 1])
+    folds = folds_of(codes(np.zeros(10)), (Task("k", "binary", classes=[0]),), [0.5] * 2, 0, groups)
+    assert [len(set(folds[groups == g])) for g in range(4)] == [1] * 4
+    assert folds[groups == 2][0] == folds[groups == 1][0] != folds[groups == 0][0]
+    assert folds[groups == 0][0] == folds[groups == 3][0]
+
+
+def test_groups_of_one_row_are_as_even_as_rows():
+    values = np.random.default_rng(0).integers(0, 3, 90)
+    task = Task("k", "multiclass", classes=range(3))
+    folds = folds_of(codes(values), (task,), [1 / 3] * 3, groups=np.arange(90))
+    assert largest_deviation(codes(values), (task,), folds, 3) <= 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_are_as_even_as_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 40, 600)
+    groups = read_groups(groups**2 // 40, 600)  # of very different sizes
+    values = (rng.random(600) < rng.random(groups.max() + 1)[groups] ** 2).astype(float)
+    folds = folds_of(codes(values), (BINARY,), [0.2] * 5, seed, groups)
+    assert len(set(zip(groups, folds, strict=True))) == groups.max() + 1
+    theirs = np.empty(600, int)
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(values, values, groups)):
+        theirs[test] = fold
+
+    def uneven(folds):
+        given = strata(codes(values), (BINARY,))
+        return sum(((given[folds == k].sum(0) - given.sum(0) / 5) ** 2).sum() for k in range(5))
+
+    assert uneven(folds) <= uneven(theirs)
+
+
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.5, 0.5], [0.25] * 4])
+def test_no_fold_is_empty_if_the_groups_suffice(shares):
+    for sizes in ([50, 50, 50, 50], [970, 10, 10, 10], [10, 20, 300, 400]):
+        groups = np.repeat(range(4), sizes)
+        values = np.random.default_rng(0).normal(size=len(groups))
+        folds = folds_of(codes(values), (Task("a", "regression"),), shares, 0, groups)
+        assert (np.bincount(folds, minlength=len(shares)) > 0).all()
+
+
+def test_many_groups_of_many_tasks_are_dealt_out_fast():
+    rng = np.random.default_rng(0)
+    n = 20_000
+    groups = read_groups(rng.integers(0, 5_000, n), n)
+    values = np.column_stack([rng.normal(size=(n, 5)), rng.integers(0, 4, size=(n, 5))])
+    tasks = (
+        *(Task(f"r{i}", "regression") for i in range(5)),
+        *(Task(f"c{i}", "multiclass", classes=range(4)) for i in range(5)),
+    )
+    start = time.perf_counter()
+    folds = folds_of(codes(values), tasks, [0.125] * 8, 0, groups)
+    assert time.perf_counter() - start < 10
+    assert largest_deviation(codes(values), tasks, folds, 8) <= 8
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [7, 3, 7, 9],
+        ["b", "a", "b", "c"],
+        pd.Series(["b", "a", "b", "c"], index=[9, 9, 3, 1], dtype="category"),
+        pd.Series([7, 3, 7, 9], dtype="Int64"),
+        pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-02", "2025-01-01"]),
+        [1.5, "a", 1.5, None][:3] + ["c"],
+    ],
+)
+def test_groups_are_numbered_whatever_they_are(groups):
+    assert read_groups(groups, 4).tolist() == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("groups", "match"),
+    [
+        ([1, 2, np.nan, 1], "Found nan in row 2. A row that belongs to no other"),
+        (["a", None, "b", "a"], "Found None in row 1"),
+        (pd.Series([1, None, 1, 2], dtype="Int64"), "Found .* in row 1"),
+        ([1, 2, 3], "inconsistent numbers of samples"),
+        (np.zeros((4, 1)), r"one entry per row. Found shape \(4, 1\)"),
+    ],
+)
+def test_groups_that_are_none(groups, match):
+    with pytest.raises(ValueError, match=match):
+        read_groups(groups, 4)
