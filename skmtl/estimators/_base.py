@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator, MultiOutputMixin
@@ -36,7 +36,7 @@ class BaseMultiTaskNet(
     """Base of the estimators; see :class:`MultiTaskNetClassifierRegressor`."""
 
     # Where scikit-learn routes metadata, whoever passes groups means them for all that holds out.
-    __metadata_request__fit = {"groups": True}
+    __metadata_request__fit: ClassVar = {"groups": True}
 
     _default_kind: str | None = None
     _encoder: TargetEncoder

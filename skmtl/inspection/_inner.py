@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -78,6 +79,39 @@ def fitted_net(estimator: Any) -> Any:
             net = getattr(net, "best_estimator_", net.estimator)
     check_is_fitted(net, "net_")
     return net
+
+
+def with_groups(estimator: Any, groups: Any) -> dict[str, Any]:
+    """Name the groups of rows as the `fit` of an estimator takes them for its net.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A multi-task net, or a Pipeline that ends in one.
+    groups : ndarray of shape (n_samples,)
+        Which rows belong together.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A parameter of `fit`.
+
+    Raises
+    ------
+    ValueError
+        If `estimator` is a search, whose `fit` gives groups to its splitter alone.
+    """
+    net, prefix = inner_net(estimator)
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    if last is not net:
+        raise ValueError(
+            "With `groups`, the estimator must be a net, or a Pipeline that ends in one. Found "
+            f"{type(last).__name__}."
+        )
+    is_routed = get_config()["enable_metadata_routing"]
+    return {"groups" if is_routed else f"{prefix}groups": groups}
 
 
 def fitted_encoder(net: Any, frame: pd.DataFrame) -> TargetEncoder:

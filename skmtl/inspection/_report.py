@@ -15,12 +15,12 @@ from sklearn.utils import _safe_indexing, check_consistent_length, check_random_
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmtl._strategy import did_you_mean
-from skmtl.inspection._inner import fitted_encoder, inner_net
+from skmtl.inspection._inner import fitted_encoder, inner_net, with_groups
 from skmtl.inspection._own import own_estimator, with_tasks
 from skmtl.inspection._paired import corrected_t_test, holm
 from skmtl.inspection._plots import plot_sharing_report
 from skmtl.metrics import TaskScoring
-from skmtl.tasks import Targets, Task, read_table, stratified_folds
+from skmtl.tasks import Targets, Task, read_groups, read_table, stratified_folds
 
 HELPS, HURTS, NOTHING_SHOWN = "sharing helps", "sharing hurts", "no difference shown"
 
@@ -93,6 +93,7 @@ def sharing_report(
     baseline: Any = None,
     scoring: Any = None,
     confidence: float = 0.95,
+    groups: Any = None,
     n_jobs: int | None = None,
 ) -> SharingReport:
     """Compare a shared net with a net of its own for each task, on the same folds.
@@ -115,8 +116,7 @@ def sharing_report(
     cv : int, splitter or iterable of (train, test), default=5
         A number of folds, in which every task has its share of labels and classes (as by
         :class:`skmtl.model_selection.TaskStratifiedKFold`); a splitter; or pairs of row
-        numbers, such as ``GroupKFold().split(X, y, groups)``.  Repeated or random splits
-        test with more power.
+        numbers.  Repeated or random splits test with more power.
     baseline : estimator, default=None
         Another multi-task estimator, fitted once per fold on all tasks, in place of the own
         nets; "own" are then its scores.
@@ -125,6 +125,10 @@ def sharing_report(
         None: the skill of every task (:func:`skmtl.metrics.skill_score`).
     confidence : float, default=0.95
         Of the intervals and verdicts, in (0, 1).
+    groups : array-like of shape (n_samples,), default=None
+        Which rows belong together, as for the estimator's `fit`: the folds hold out whole groups,
+        and within them so do the networks.  `estimator` is then a net, or a Pipeline that ends in
+        one.
     n_jobs : int, default=None
         Number of fits at a time, as everywhere in scikit-learn.
 
@@ -183,11 +187,14 @@ def sharing_report(
     encoder = fitted_encoder(net, Y)
     tasks, targets = encoder.tasks_, encoder.transform(Y)
     metrics = _metrics(scoring, [task.name for task in tasks])
-    folds = _folds(cv, clone(net), X, Y, targets, tasks)
+    codes = None if groups is None else read_groups(groups, len(Y))
+    folds = _folds(cv, clone(net), X, Y, targets, tasks, codes)
     models = _models(estimator, baseline, tasks, metrics)
     jobs = [(fold, name, *model) for fold in range(len(folds)) for name, *model in models]
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_score)(model, X, Y[columns], *folds[fold], metrics, f"{name} net, {fold=}")
+        delayed(_fit_and_score)(
+            model, X, Y[columns], *folds[fold], metrics, codes, f"{name} net, {fold=}"
+        )
         for fold, name, model, columns, metrics in jobs
     )
     scores = pd.DataFrame(
@@ -228,18 +235,26 @@ def _metrics(scoring: Any, names: Sequence[str]) -> dict[str, str | Callable[...
 
 
 def _folds(
-    cv: Any, net: Any, X: Any, Y: pd.DataFrame, targets: Targets, tasks: tuple[Task, ...]
+    cv: Any,
+    net: Any,
+    X: Any,
+    Y: pd.DataFrame,
+    targets: Targets,
+    tasks: tuple[Task, ...],
+    groups: np.ndarray | None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return row numbers of training and test rows, fold by fold."""
     if not isinstance(cv, Integral):
-        return [(np.asarray(train), np.asarray(test)) for train, test in check_cv(cv).split(X, Y)]
-    if isinstance(cv, bool) or not 2 <= int(cv) <= len(Y):
+        splits = check_cv(cv).split(X, Y, groups)
+        return [(np.asarray(train), np.asarray(test)) for train, test in splits]
+    n, units = (len(Y), "rows") if groups is None else (len(np.unique(groups)), "groups")
+    if isinstance(cv, bool) or not 2 <= int(cv) <= n:
         raise ValueError(
             "Parameter `cv` must be a splitter, or a whole number of at least 2 and at most the "
-            f"number of rows, {len(Y)}. Found `cv = {cv!r}`."
+            f"number of {units}, {n}. Found `cv = {cv!r}`."
         )
     random = check_random_state(net.random_state)
-    fold_of = stratified_folds(targets, tasks, np.full(int(cv), 1 / int(cv)), random)
+    fold_of = stratified_folds(targets, tasks, np.full(int(cv), 1 / int(cv)), random, groups)
     return [
         (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
         for fold in range(int(cv))
@@ -269,6 +284,7 @@ def _fit_and_score(
     train: np.ndarray,
     test: np.ndarray,
     metrics: dict[str, Any],
+    groups: np.ndarray | None,
     what: str,
 ) -> dict[str, float]:
     """Fit a clone on the labelled training rows, and score its tasks on the test rows."""
@@ -277,7 +293,8 @@ def _fit_and_score(
     if len(train) == 0 or len(test) == 0:
         return dict.fromkeys(metrics, np.nan)
     try:
-        fitted = clone(estimator).fit(_safe_indexing(X, train), Y.iloc[train])
+        params = {} if groups is None else with_groups(estimator, groups[train])
+        fitted = clone(estimator).fit(_safe_indexing(X, train), Y.iloc[train], **params)
         scores = TaskScoring(metrics)(fitted, _safe_indexing(X, test), Y.iloc[test])
     except Exception as error:
         error.add_note(f"In sharing_report: {what}, tasks {list(metrics)}.")

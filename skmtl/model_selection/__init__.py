@@ -5,5 +5,6 @@ from skmtl.model_selection._search import MultiTaskHalvingSearchCV as MultiTaskH
 from skmtl.model_selection._search import (
     MultiTaskRandomizedSearchCV as MultiTaskRandomizedSearchCV,
 )
+from skmtl.model_selection._split import TaskStratifiedGroupKFold as TaskStratifiedGroupKFold
 from skmtl.model_selection._split import TaskStratifiedKFold as TaskStratifiedKFold
 from skmtl.model_selection._split import TaskStratifiedShuffleSplit as TaskStratifiedShuffleSplit

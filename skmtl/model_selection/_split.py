@@ -5,14 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
-from skmtl.tasks import TargetEncoder, Targets, Task, TaskWarning, stratified_folds
+from skmtl.tasks import (
+    TargetEncoder,
+    Targets,
+    Task,
+    TaskWarning,
+    read_groups,
+    stratified_folds,
+)
 
 
 class TaskStratifiedKFold(BaseCrossValidator):
@@ -69,16 +76,76 @@ class TaskStratifiedKFold(BaseCrossValidator):
 
     def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
         n = _num_samples(y if X is None else X)
-        if not isinstance(self.n_splits, Integral) or not 2 <= self.n_splits <= n:
+        return _test_rows(self.n_splits, n, "rows", y, self.tasks, self.random_state)
+
+
+class TaskStratifiedGroupKFold(BaseCrossValidator):
+    """K folds of whole groups, as even in every task as the groups allow.
+
+    To score a model on persons, machines or days that it has not seen, all rows of one have to be
+    on one side of a split.  Among such splits this takes one in which the classes, the quantile
+    bins of regression targets and the missing labels of each task are spread evenly (see
+    :func:`skmtl.tasks.stratified_folds`).  It is scikit-learn's ``StratifiedGroupKFold`` for
+    several tasks of any kind.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2 and at most the number of groups.
+    tasks : object, default=None
+        Declarations as for the estimators.  None: inferred from y.
+    random_state : int, RandomState or None, default=None
+        Seed for the choice among equally good assignments.
+
+    References
+    ----------
+    K. Sechidis, G. Tsoumakas, I. Vlahavas: On the Stratification of Multi-Label Data,
+    ECML PKDD 2011, Algorithm 1 (the criterion; here groups are dealt out, the largest first).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skmtl.model_selection import TaskStratifiedGroupKFold
+    >>> Y = pd.DataFrame({"kind": ["a", "b"] * 4, "size": [1.5, None] * 4})
+    >>> who = ["Ann", "Ann", "Bo", "Bo", "Cy", "Cy", "Di", "Di"]
+    >>> for _, test in TaskStratifiedGroupKFold(2, random_state=0).split(Y, Y, groups=who):
+    ...     print([who[row] for row in test])
+    ['Ann', 'Ann', 'Di', 'Di']
+    ['Bo', 'Bo', 'Cy', 'Cy']
+    """
+
+    # scikit-learn's own splitters by groups ask for them, where it routes metadata.
+    __metadata_request__split: ClassVar = {"groups": True}
+
+    def __init__(self, n_splits: int = 5, *, tasks: Any = None, random_state: Any = None) -> None:
+        self.n_splits = n_splits
+        self.tasks = tasks
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Folds.
+        """
+        return self.n_splits
+
+    def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        if groups is None:
             raise ValueError(
-                f"Parameter `n_splits` must be a whole number of at least 2 and at most the "
-                f"number of rows, {n}. Found `n_splits = {self.n_splits!r}`."
+                "TaskStratifiedGroupKFold needs `groups`: which rows belong together. Pass them to "
+                "`split`, or to what cross-validates."
             )
-        targets, tasks = _encode(y, self.tasks)
-        shares = np.full(self.n_splits, 1 / self.n_splits)
-        folds = stratified_folds(targets, tasks, shares, check_random_state(self.random_state))
-        for fold in range(self.n_splits):
-            yield np.flatnonzero(folds == fold)
+        codes = read_groups(groups, _num_samples(y if X is None else X))
+        n = len(np.unique(codes))
+        return _test_rows(self.n_splits, n, "groups", y, self.tasks, self.random_state, codes)
 
 
 class TaskStratifiedShuffleSplit(BaseShuffleSplit):
@@ -136,6 +203,28 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
                 random.permutation(np.flatnonzero(~test)),
                 random.permutation(np.flatnonzero(test)),
             )
+
+
+def _test_rows(
+    n_splits: Any,
+    n_units: int,
+    units: str,
+    y: Any,
+    declared: Any,
+    random_state: Any,
+    groups: np.ndarray | None = None,
+) -> Iterator[np.ndarray]:
+    """Yield the test rows of each fold."""
+    if not isinstance(n_splits, Integral) or not 2 <= n_splits <= n_units:
+        raise ValueError(
+            f"Parameter `n_splits` must be a whole number of at least 2 and at most the number of "
+            f"{units}, {n_units}. Found `n_splits = {n_splits!r}`."
+        )
+    targets, tasks = _encode(y, declared)
+    shares = np.full(int(n_splits), 1 / int(n_splits))
+    folds = stratified_folds(targets, tasks, shares, check_random_state(random_state), groups)
+    for fold in range(int(n_splits)):
+        yield np.flatnonzero(folds == fold)
 
 
 def _encode(y: Any, declared: Any) -> tuple[Targets, tuple[Task, ...]]:

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from joblib import parallel_config
 from scipy import stats
 from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
-from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -71,6 +72,38 @@ def test_a_number_of_folds_stratifies_over_tasks(quick, table):
     cv = TaskStratifiedKFold(3, random_state=0)
     right = sharing_report(quick, X, Y[["price", "kind"]], cv=cv)
     pd.testing.assert_frame_equal(left.scores, right.scores)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("is_pipeline", [False, True])
+def test_groups_are_held_out_by_folds_and_by_nets(quick, table, routing, is_pipeline):
+    X, Y = table
+    Y = Y[["price", "kind"]]
+    who = pd.Series([f"person {i}" for i in np.random.default_rng(0).integers(0, 20, len(X))])
+    seen = []
+
+    class Listening(MultiTaskNetClassifierRegressor):
+        def _fit(self, given):
+            seen.append((len(given.groups), len(np.unique(given.groups))))
+            return super()._fit(given)
+
+    est = Listening(**quick.get_params())
+    if is_pipeline:
+        est = make_pipeline(StandardScaler(), est)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        report = sharing_report(est, X, Y, cv=4, groups=who)
+    assert report.scores["fold"].nunique() == 4
+    assert len(seen) == 12
+    assert all(10 <= n_groups <= 18 for _, n_groups in seen)
+    by_splitter = sharing_report(quick, X, Y, cv=GroupKFold(4), groups=who)
+    assert by_splitter.scores["fold"].nunique() == 4
+
+
+def test_groups_cannot_be_given_to_a_search(quick, table):
+    X, Y = table
+    search = GridSearchCV(quick, {"lr": [0.01]}, cv=2)
+    with pytest.raises(ValueError, match=r"ends in one. Found GridSearchCV"):
+        sharing_report(search, X, Y, cv=2, groups=np.arange(len(X)) // 2)
 
 
 def test_verdicts():

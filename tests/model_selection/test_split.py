@@ -3,10 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import KFold, cross_validate
+import sklearn
+from sklearn.model_selection import GroupKFold, KFold, cross_validate
 
-from skmtl import MultiTaskNetClassifier
-from skmtl.model_selection import TaskStratifiedKFold, TaskStratifiedShuffleSplit
+from skmtl import MultiTaskNetClassifier, MultiTaskNetClassifierRegressor
+from skmtl.model_selection import (
+    TaskStratifiedGroupKFold,
+    TaskStratifiedKFold,
+    TaskStratifiedShuffleSplit,
+)
 
 
 @pytest.fixture
@@ -73,6 +78,36 @@ def test_classifier_with_missing_labels_in_cross_validation(table):
     est = MultiTaskNetClassifier(max_epochs=2, random_state=0)
     scores = cross_validate(est, X, Y, cv=TaskStratifiedKFold(3), error_score="raise")
     assert np.isfinite(scores["test_score"]).all()
+
+
+def test_group_folds_are_of_whole_groups_and_more_even_than_plain_ones(table):
+    groups = np.random.default_rng(3).integers(0, 50, 200)
+    splits = list(TaskStratifiedGroupKFold(5, random_state=0).split(table, table, groups))
+    np.testing.assert_array_equal(np.sort(np.concatenate([t for _, t in splits])), np.arange(200))
+    for train, test in splits:
+        assert set(groups[train]).isdisjoint(groups[test])
+    plain = GroupKFold(5, shuffle=True, random_state=0).split(table, groups=groups)
+    assert unevenness(splits, table) <= unevenness(plain, table) / 2
+
+
+def test_group_folds_in_a_cross_validation(table):
+    X = np.random.default_rng(2).normal(size=(200, 3))
+    groups = np.arange(200) // 4
+    est = MultiTaskNetClassifierRegressor(max_epochs=2, random_state=0)
+    cv = TaskStratifiedGroupKFold(3, random_state=0)
+    by_hand = cross_validate(
+        est, X, table, cv=list(cv.split(X, table, groups)), params={"groups": groups}
+    )
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = cross_validate(est, X, table, cv=cv, params={"groups": groups})
+    np.testing.assert_array_equal(routed["test_score"], by_hand["test_score"])
+
+
+def test_group_folds_that_cannot_be(table):
+    with pytest.raises(ValueError, match="needs `groups`: which rows belong together"):
+        next(TaskStratifiedGroupKFold().split(table, table))
+    with pytest.raises(ValueError, match="at most the number of groups, 3"):
+        next(TaskStratifiedGroupKFold(4).split(table, table, np.arange(200) % 3))
 
 
 def test_errors(table):

@@ -273,7 +273,7 @@ def test_many_groups_of_many_tasks_are_dealt_out_fast():
         pd.Series(["b", "a", "b", "c"], index=[9, 9, 3, 1], dtype="category"),
         pd.Series([7, 3, 7, 9], dtype="Int64"),
         pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-02", "2025-01-01"]),
-        [1.5, "a", 1.5, None][:3] + ["c"],
+        np.array(["u", 1.5, "u", "c"], dtype=object),
     ],
 )
 def test_groups_are_numbered_whatever_they_are(groups):
