@@ -27,8 +27,10 @@ standardised (`accuracy_peers.py` says it in code).  `mlp` is scikit-learn's, on
 targets; `realmlp` and `tabm` are RealMLP-TD and TabM-D of pytabkit.  RealMLP's own defaults smooth
 the labels of classes and stop by accuracy, which its authors advise against where probabilities
 count; its grid has the other choice.  `skmtl default` is `MultiTaskNetClassifierRegressor`, told
-the kinds of the tasks, on the frames as they are; `fast` and `best` are its presets, `auto sharing`
-is `sharing="auto"`, and `own nets` is `sharing="independent"`, a net per task.
+the kinds of the tasks, on the frames as they are, and which rows are of a group where the catalogue
+says so (peers' searches hold out whole groups, too; what RealMLP and TabM hold out is random);
+`fast` and `best` are its presets, `auto sharing` is `sharing="auto"`, and `own nets` is
+`sharing="independent"`, a net per task.
 
 **Time.** A fit may take `--cap` seconds of CPU time for all columns, five times that with a search;
 it is stopped then, or as soon as three columns show that it will not do.  That is a row "n/a

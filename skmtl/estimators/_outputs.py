@@ -87,16 +87,17 @@ def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput
     """Return what all networks say together and, where asked for, each by itself."""
     is_blend = hasattr(estimator, "candidates_")
     parts = list(estimator.candidates_.values()) if is_blend else [estimator]
-    n_tasks, temperatures = len(estimator.tasks_), estimator._temperatures
+    temperatures = estimator._temperatures
     outputs: list[list[TaskOutput]] = []
     members: list[_Member] = []
-    shares = estimator.candidate_weights_.to_numpy().T if is_blend else np.ones((1, n_tasks))
+    whole = ((1.0,) * len(estimator.tasks_),)
+    shares: Any = estimator.candidate_weights_.to_numpy().T if is_blend else whole
     for part, share in zip(parts, shares, strict=True):
         z, layout = _evaluate(part, X), part.net_.criterion_.layout
         outputs.append(outputs_of(part, layout, z))
         for i in range(len(z) if with_members else 0):
             alone = with_temperatures(outputs_of(part, layout, z[i : i + 1]), temperatures)
-            members.append((share / len(z), alone))
+            members.append((np.asarray(share) / len(z), alone))
     together = blend(outputs, shares) if is_blend else outputs[0]
     return with_temperatures(together, temperatures), members
 

@@ -97,7 +97,9 @@ def encode_features(
     encoded = np.asarray(encoded)
     if not encoded.flags.writeable:
         encoded = encoded.copy()  # torch warns of memory that it may not write to
-    if encoded.dtype.kind == "f" and not np.isfinite(encoded.sum()):
+    # Without a transformer they are what was read, which is finite.
+    is_made = preprocess is not None and encoded.dtype.kind == "f"
+    if is_made and not np.isfinite(encoded.sum()):
         _check_complete(encoded, getattr(X, "columns", None))
     return encoded
 
@@ -108,7 +110,7 @@ def _taken(X: Any, rows: np.ndarray | None) -> Any:
 
 
 def _check_complete(encoded: np.ndarray, names: Any) -> None:
-    """Raise if a transformer of the user's, or none, left missing or infinite numbers."""
+    """Raise if a transformer of the user's left missing or infinite numbers."""
     bad = ~np.isfinite(encoded)
     if not bad.any():
         return

@@ -215,7 +215,7 @@ def _test_rows(
     groups: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the test rows of each fold."""
-    if not isinstance(n_splits, Integral) or not 2 <= n_splits <= n_units:
+    if not isinstance(n_splits, Integral) or not 2 <= int(n_splits) <= n_units:
         raise ValueError(
             f"Parameter `n_splits` must be a whole number of at least 2 and at most the number of "
             f"{units}, {n_units}. Found `n_splits = {n_splits!r}`."
