@@ -211,8 +211,7 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
     Returns
     -------
     int
-        ``n_members``; for ``"auto"`` several if each is to leave out a fold (of few groups as many
-        as there are), else 1.
+        ``n_members``; for ``"auto"`` several if each is to leave out a fold, else 1.
     """
     if estimator.n_members != "auto":
         return int(estimator.n_members)
@@ -226,9 +225,7 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
         return 1
     # Images and modules of the user's cost as many times as much, and TabM is many nets by itself.
     trunk = resolve_trunk(estimator)
-    if trunk.takes_arrays or trunk.n_submodels > 1:
-        return 1
-    return min(N_MEMBERS, rows.n_units) if estimator.bagging == "folds" else N_MEMBERS
+    return 1 if trunk.takes_arrays or trunk.n_submodels > 1 else N_MEMBERS
 
 
 def choose_rows(
@@ -283,18 +280,18 @@ def choose_rows(
 
 
 def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
-    """Part the rows into one fold per member, which leaves it out."""
+    """Part the rows into one fold per member, which leaves it out; few groups into fewer."""
     n_members = estimator.n_members_
-    if len(rows) < 2 * n_members or rows.n_units < n_members:
-        found = f"{len(rows)} labelled rows" if rows.groups is None else f"{rows.n_units} groups"
+    if len(rows) < 2 * n_members:
         raise ValueError(
             f"With `bagging='folds'` and early stopping each member leaves out a fold, and "
-            f"{found} are too few for `n_members = {n_members}`. Set `n_members=1`, `bagging=None` "
-            "or `early_stopping=False`."
+            f"{len(rows)} labelled rows are too few for `n_members = {n_members}`. Set "
+            "`n_members=1`, `bagging=None` or `early_stopping=False`."
         )
-    shares = np.full(n_members, 1 / n_members)
+    n_folds = min(n_members, rows.n_units)
+    shares = np.full(n_folds, 1 / n_folds)
     folds = _folds(rows, estimator.tasks_, shares, _random(estimator, seeds))
-    own = np.arange(n_members)[:, None]
+    own = (np.arange(n_members) % n_folds)[:, None]
     return replace(rows, draws=(folds != own).astype(np.uint16))
 
 
