@@ -136,16 +136,16 @@ def _group_folds(
     above = -member.sum(axis=0)[:, None] * shares  # (n_strata, n_folds)
     tie = random_state.permutation(n_groups)
     folds, is_empty = np.empty(n_groups, dtype=np.intp), np.ones(len(shares), dtype=bool)
-    for n_left, group in zip(
-        range(n_groups, 0, -1), np.lexsort((tie, -np.bincount(groups))), strict=True
-    ):
-        own = member[[group]].toarray()[0]
-        burden = own @ above
+    order = np.lexsort((tie, -np.bincount(groups)))
+    for n_left, group in zip(range(n_groups, 0, -1), order, strict=True):
+        entries = slice(member.indptr[group], member.indptr[group + 1])
+        strata, counts = member.indices[entries], member.data[entries]
+        burden = counts @ above[strata]  # (n_folds,)
         if n_left <= is_empty.sum():
             burden[~is_empty] = np.inf
         folds[group] = fold = burden.argmin()
         is_empty[fold] = False
-        above[:, fold] += own
+        above[strata, fold] += counts
     return _even_out(folds, member, shares, tie)
 
 
