@@ -6,7 +6,7 @@
 
 **Rows.** A choice is made on training rows alone, so this is a split within them: the training rows
 of repeat 0 of `benchmarks.accuracy`, in their old order, are split again by the same rules (groups,
-order of time; a split that the catalogue names is already spent).  The test rows of that repeat 0
+which `fit` is told, and order of time; a split that the catalogue names is already spent).  The test rows of that repeat 0
 are never seen here.  Those of its later repeats are drawn anew, and are in part among the rows
 here.  Without `--sets` only the 25 sets are run for which rows times tasks times features is least;
 the report names the others.

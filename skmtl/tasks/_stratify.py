@@ -81,7 +81,9 @@ def stratified_folds(
         keys = strata[np.ix_(rows, np.argsort(counts)[::-1])].T
         by_class = [codes[rows, owners[rarest]]] if rarest in owners else []
         rows = rows[np.lexsort((tie[rows], *keys, *by_class))]
-        folds[rows] = _deal(len(rows), wanted[rarest], room, random_state.permutation(len(shares)))
+        folds[rows] = _deal(
+            len(rows), wanted[rarest], room, shares, random_state.permutation(len(shares))
+        )
         for fold in range(len(shares)):
             given = strata[rows[folds[rows] == fold]].sum(axis=0)
             wanted[:, fold] -= given
@@ -190,7 +192,9 @@ def _even_out(
     return folds
 
 
-def _deal(n_rows: int, wanted: np.ndarray, room: np.ndarray, tie: np.ndarray) -> np.ndarray:
+def _deal(
+    n_rows: int, wanted: np.ndarray, room: np.ndarray, shares: np.ndarray, tie: np.ndarray
+) -> np.ndarray:
     """Return the fold of each of `n_rows` rows: most to who wants most, evenly interleaved."""
     # Water level: what every fold that gets anything still wants afterwards.
     ordered = np.sort(wanted)[::-1]
@@ -199,7 +203,12 @@ def _deal(n_rows: int, wanted: np.ndarray, room: np.ndarray, tie: np.ndarray) ->
     quota = np.maximum(wanted - level, 0.0)
     whole = np.floor(quota + 1e-9).astype(np.intp)
     # Rows left over go to the largest remainders; then to the folds with most room.
-    remainder = np.round(quota - whole, 6)
+    remainder = quota - whole
+    if np.ptp(shares) > 1e-9:
+        # What a small fold was not given so far counts: of many small strata it would get nothing,
+        # and then all of the last ones.
+        remainder = remainder + room - shares * room.sum()
+    remainder = np.round(remainder, 6)
     extra = np.lexsort((tie, -room, -remainder))[: n_rows - whole.sum()]
     whole[extra] += 1
     folds = np.repeat(np.arange(len(wanted)), whole)

@@ -183,6 +183,20 @@ def test_two_tasks_of_many_classes_are_both_spread_better_than_by_plain_folds():
         assert mean_deviation(column, folds) < 0.8 * mean_deviation(column, plain)
 
 
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.75, 0.25], [0.97, 0.03]])
+def test_a_small_part_takes_its_share_of_each_of_many_tasks(shares):
+    """Each row has the label of one of 100 tasks, as a pupil is of one school."""
+    rng = np.random.default_rng(0)
+    owner = rng.permutation(np.repeat(np.arange(100), rng.integers(10, 60, 100)))
+    values = np.full((len(owner), 100), np.nan)
+    values[np.arange(len(owner)), owner] = rng.normal(size=len(owner))
+    tasks = tuple(Task(f"t{i}", "regression") for i in range(100))
+    folds = folds_of(codes(values), tasks, shares)
+    labels, small = np.bincount(owner), np.bincount(owner[folds == 1], minlength=100)
+    assert abs(small.sum() - shares[1] * len(owner)) <= 2
+    assert np.abs(small - shares[1] * labels).max() <= 5  # by remainders alone up to 12 too many, and none of most
+
+
 def test_each_column_of_a_multilabel_task_is_dealt_out():
     rng = np.random.default_rng(0)
     values = (rng.random((90, 4)) < [0.1, 0.3, 0.5, 0.2]).astype(float)
