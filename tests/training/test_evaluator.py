@@ -72,7 +72,11 @@ def by_a_hook(est):
         by_a_hook,
     ],
 )
-@pytest.mark.parametrize("params", [{}, {"n_members": 1, "n_bins": 0}, {"sharing": "mmoe"}])
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"n_members": 1, "n_bins": 0}, {"sharing": "mmoe"}, {"hidden_layer_sizes": (4096,)}],
+    ids=["few weights", "fewer", "modules", "more than are compared as bytes"],
+)
 def test_a_changed_network_predicts_what_it_is(change, params):
     est = fitted(**params)
     before = est.predict(X)
