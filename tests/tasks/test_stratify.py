@@ -194,7 +194,9 @@ def test_a_small_part_takes_its_share_of_each_of_many_tasks(shares):
     folds = folds_of(codes(values), tasks, shares)
     labels, small = np.bincount(owner), np.bincount(owner[folds == 1], minlength=100)
     assert abs(small.sum() - shares[1] * len(owner)) <= 2
-    assert np.abs(small - shares[1] * labels).max() <= 5  # by remainders alone up to 12 too many, and none of most
+    assert (
+        np.abs(small - shares[1] * labels).max() <= 5
+    )  # by remainders alone up to 12 too many, and none of most
 
 
 def test_each_column_of_a_multilabel_task_is_dealt_out():
