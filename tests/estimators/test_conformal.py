@@ -55,7 +55,9 @@ def test_each_task_is_covered_as_promised(fitted, coverage):
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9])
 def test_all_tasks_together_are_covered_as_promised(fitted, coverage):
     hits = covered(fitted, *draw(4000, 2), coverage, joint=True)
-    assert hits.all(axis=1).mean() == pytest.approx(coverage, abs=0.06)
+    # Of about 126 rows with all labels; over 16 tables the mean was 0.49, 0.79 and 0.89.
+    luck = np.sqrt(coverage * (1 - coverage) / (0.3 * 0.7 * N))
+    assert hits.all(axis=1).mean() == pytest.approx(coverage, abs=2.5 * luck)
     assert (hits.mean() > coverage).all()
 
 
