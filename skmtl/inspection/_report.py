@@ -190,18 +190,7 @@ def sharing_report(
     codes = None if groups is None else read_groups(groups, len(Y))
     folds = _folds(cv, clone(net), X, Y, targets, tasks, codes)
     models = _models(estimator, baseline, tasks, metrics)
-    jobs = [(fold, name, *model) for fold in range(len(folds)) for name, *model in models]
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_score)(
-            model, X, Y[columns], *folds[fold], metrics, codes, f"{name} net, {fold=}"
-        )
-        for fold, name, model, columns, metrics in jobs
-    )
-    scores = pd.DataFrame(
-        {"fold": job[0], "task": task, "model": job[1], "score": score}
-        for job, scored in zip(jobs, found, strict=True)
-        for task, score in scored.items()
-    )
+    scores = _scores(models, X, Y, folds, codes, n_jobs)
     labelled = {
         task.name: Y[list(task.columns)].notna().any(axis=1).to_numpy()
         for task in tasks
@@ -275,6 +264,29 @@ def _models(
         for metric in [metrics.get(task.name)]
         if metric is not None
     ]
+
+
+def _scores(
+    models: Sequence[tuple[str, Any, list[Any], dict[str, Any]]],
+    X: Any,
+    Y: pd.DataFrame,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    groups: np.ndarray | None,
+    n_jobs: int | None,
+) -> pd.DataFrame:
+    """Fit all models in all folds; return a row for each fold, task and model."""
+    jobs = [(fold, name, *model) for fold in range(len(folds)) for name, *model in models]
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_score)(
+            model, X, Y[columns], *folds[fold], metrics, groups, f"{name} net, {fold=}"
+        )
+        for fold, name, model, columns, metrics in jobs
+    )
+    return pd.DataFrame(
+        {"fold": job[0], "task": task, "model": job[1], "score": score}
+        for job, scored in zip(jobs, found, strict=True)
+        for task, score in scored.items()
+    )
 
 
 def _fit_and_score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -22,7 +23,48 @@ from skmtl.tasks import (
 )
 
 
-class TaskStratifiedKFold(BaseCrossValidator):
+class _TaskKFold(BaseCrossValidator):
+    """K folds that are even in every task, of rows or of what belongs together."""
+
+    def __init__(self, n_splits: int = 5, *, tasks: Any = None, random_state: Any = None) -> None:
+        self.n_splits = n_splits
+        self.tasks = tasks
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        int
+            Folds.
+        """
+        return self.n_splits
+
+    def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        units, n_units, codes = self._units(_num_samples(y if X is None else X), groups)
+        if not isinstance(self.n_splits, Integral) or not 2 <= int(self.n_splits) <= n_units:
+            raise ValueError(
+                "Parameter `n_splits` must be a whole number of at least 2 and at most the number of "
+                f"{units}, {n_units}. Found `n_splits = {self.n_splits!r}`."
+            )
+        targets, tasks = _encode(y, self.tasks)
+        shares, random = np.full(self.n_splits, 1 / self.n_splits), self.random_state
+        folds = stratified_folds(targets, tasks, shares, check_random_state(random), codes)
+        for fold in range(self.n_splits):
+            yield np.flatnonzero(folds == fold)
+
+    @abstractmethod
+    def _units(self, n_rows: int, groups: Any) -> tuple[str, int, np.ndarray | None]:
+        """Return what is dealt out: its name, number, and the code of each row's group."""
+
+
+class TaskStratifiedKFold(_TaskKFold):
     """K folds in which every task has its share of labels and classes.
 
     Plain folds can leave a task without a label, or without one of its classes, in a fold.
@@ -54,32 +96,11 @@ class TaskStratifiedKFold(BaseCrossValidator):
     aabb
     """
 
-    def __init__(self, n_splits: int = 5, *, tasks: Any = None, random_state: Any = None) -> None:
-        self.n_splits = n_splits
-        self.tasks = tasks
-        self.random_state = random_state
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-            Folds.
-        """
-        return self.n_splits
-
-    def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
-        n = _num_samples(y if X is None else X)
-        return _test_rows(self.n_splits, n, "rows", y, self.tasks, self.random_state)
+    def _units(self, n_rows: int, groups: Any) -> tuple[str, int, None]:
+        return "rows", n_rows, None
 
 
-class TaskStratifiedGroupKFold(BaseCrossValidator):
+class TaskStratifiedGroupKFold(_TaskKFold):
     """K folds of whole groups, as even in every task as the groups allow.
 
     To score a model on persons, machines or days that it has not seen, all rows of one have to be
@@ -117,35 +138,14 @@ class TaskStratifiedGroupKFold(BaseCrossValidator):
     # scikit-learn's own splitters by groups ask for them, where it routes metadata.
     __metadata_request__split: ClassVar = {"groups": True}
 
-    def __init__(self, n_splits: int = 5, *, tasks: Any = None, random_state: Any = None) -> None:
-        self.n_splits = n_splits
-        self.tasks = tasks
-        self.random_state = random_state
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of folds.
-
-        Parameters
-        ----------
-        X, y, groups : object
-            Ignored.
-
-        Returns
-        -------
-        int
-            Folds.
-        """
-        return self.n_splits
-
-    def _iter_test_indices(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
+    def _units(self, n_rows: int, groups: Any) -> tuple[str, int, np.ndarray]:
         if groups is None:
             raise ValueError(
                 "TaskStratifiedGroupKFold needs `groups`: which rows belong together. Pass them to "
                 "`split`, or to what cross-validates."
             )
-        codes = read_groups(groups, _num_samples(y if X is None else X))
-        n = len(np.unique(codes))
-        return _test_rows(self.n_splits, n, "groups", y, self.tasks, self.random_state, codes)
+        codes = read_groups(groups, n_rows)
+        return "groups", len(np.unique(codes)), codes
 
 
 class TaskStratifiedShuffleSplit(BaseShuffleSplit):
@@ -203,28 +203,6 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
                 random.permutation(np.flatnonzero(~test)),
                 random.permutation(np.flatnonzero(test)),
             )
-
-
-def _test_rows(
-    n_splits: Any,
-    n_units: int,
-    units: str,
-    y: Any,
-    declared: Any,
-    random_state: Any,
-    groups: np.ndarray | None = None,
-) -> Iterator[np.ndarray]:
-    """Yield the test rows of each fold."""
-    if not isinstance(n_splits, Integral) or not 2 <= int(n_splits) <= n_units:
-        raise ValueError(
-            f"Parameter `n_splits` must be a whole number of at least 2 and at most the number of "
-            f"{units}, {n_units}. Found `n_splits = {n_splits!r}`."
-        )
-    targets, tasks = _encode(y, declared)
-    shares = np.full(int(n_splits), 1 / int(n_splits))
-    folds = stratified_folds(targets, tasks, shares, check_random_state(random_state), groups)
-    for fold in range(int(n_splits)):
-        yield np.flatnonzero(folds == fold)
 
 
 def _encode(y: Any, declared: Any) -> tuple[Targets, tuple[Task, ...]]:
