@@ -51,7 +51,7 @@ def stratified_folds(
     Returns
     -------
     ndarray of shape (n_samples,), int
-        The fold of each row.  None is empty if there are as many rows, or groups, as folds.
+        The fold of each row.  With groups none is empty, if there are as many as folds.
 
     Notes
     -----
@@ -160,7 +160,7 @@ def _even_out(
     folds) by ``2 * sum_s c_is * (d_sg - d_sf + c_is)``, with d the count above the ideal one, and
     c what i has of it: of a single row, 0 or 1.
     """
-    n, n_filled = len(folds), len(np.unique(folds))
+    n, n_filled = len(folds), np.count_nonzero(np.bincount(folds))
     ideal = member.sum(axis=0)[:, None] * shares
     n_own = member.multiply(member).sum(axis=1)
 
@@ -183,7 +183,7 @@ def _even_out(
             moved[chosen] = target[chosen]
             new = deviations(moved)
             is_better = (new**2).sum() < (above**2).sum()
-            if is_better and len(np.unique(moved)) >= n_filled:
+            if is_better and np.count_nonzero(np.bincount(moved)) >= n_filled:
                 break
             n_moves //= 2
         if n_moves == 0:

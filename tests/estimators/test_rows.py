@@ -189,11 +189,11 @@ def test_intervals_hold_for_groups_that_were_not_seen(people):
     assert by_groups[1] > by_rows[1]
 
 
-def test_groups_of_one_row_are_no_groups(table, make):
-    """But for the choice among equally good folds."""
+def test_groups_of_one_row_part_the_rows_as_evenly(table, make):
     X, Y = table
-    est = make(max_epochs=2).fit(X, Y, groups=np.arange(len(X)))
-    assert est.n_members_ == 8
+    learns, _ = _parts(make(max_epochs=2), X, Y, np.arange(len(X)))
+    assert ((learns == 0).sum(axis=0) == 1).all()
+    assert np.ptp((learns == 0).sum(axis=1)) <= 2
 
 
 def test_several_members_leave_out_the_same_one_of_few_groups(people, make):
