@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -346,27 +346,41 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
                 "declare it as 'regression'."
             )
         return values
-    known = pd.Index(list(task.classes), dtype=object if task.classes else None)
-    labels = pd.Index(column.astype(object))
     missing = column.isna().to_numpy()
-    codes = known.get_indexer(labels).astype(np.float64)
+    codes = _places(column, task).astype(np.float64)
     new = (codes < 0) & ~missing
     if new.any():
-        found = sorted({str(label) for label in labels[new]})
-        # A column of a multilabel task has no room for a third label.
-        if unseen == "error" or task.kind == "multilabel":
-            raise ValueError(
-                f"Task {task.name!r}: column {str(column.name)!r} holds classes that were not "
-                f"seen before: {found[:5]}. Known are {list(known[:10])}. Name all classes "
-                f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
-                f"{_of_another_type(known, labels[new])}"
-            )
-        codes[new] = len(known) + np.searchsorted(found, [str(label) for label in labels[new]])
+        codes[new] = _new_codes(column[new], task, unseen)
     codes[missing] = np.nan
     return codes
 
 
-def _of_another_type(known: pd.Index, new: pd.Index) -> str:
+def _places(column: pd.Series, task: Task) -> np.ndarray:
+    """Return the place of each label among the classes; -1: it is none of them."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        known = pd.Index(list(task.classes))
+        if known.dtype == column.dtype:  # a tenth of the time that objects take
+            return known.get_indexer(pd.Index(column))
+    known = pd.Index(list(task.classes), dtype=object if task.classes else None)
+    return known.get_indexer(pd.Index(column.astype(object)))
+
+
+def _new_codes(labels: pd.Series, task: Task, unseen: str) -> np.ndarray:
+    """Return the codes of labels that are no known classes, or refuse them."""
+    known = list(task.classes)
+    found = sorted({str(label) for label in labels})
+    # A column of a multilabel task has no room for a third label.
+    if unseen == "error" or task.kind == "multilabel":
+        raise ValueError(
+            f"Task {task.name!r}: column {str(labels.name)!r} holds classes that were not "
+            f"seen before: {found[:5]}. Known are {known[:10]}. Name all classes "
+            f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
+            f"{_of_another_type(known, labels)}"
+        )
+    return len(known) + np.searchsorted(found, [str(label) for label in labels])
+
+
+def _of_another_type(known: Sequence[Any], new: Iterable[Any]) -> str:
     """Say so where labels look like classes and are none, since they are of another type."""
     alike = next((label for label in new if str(label) in set(map(str, known))), None)
     if alike is None:

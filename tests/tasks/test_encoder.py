@@ -154,6 +154,26 @@ def test_class_codes_do_not_depend_on_the_type_of_the_number():
         np.testing.assert_array_equal(targets.mask[:, 0], [True, True, False])
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float64, np.float32, np.uint8])
+def test_classes_that_are_numbers_get_the_codes_that_objects_would(dtype):
+    fitted = TargetEncoder("classification").fit(pd.DataFrame({"a": np.array([7, 2, 200], dtype)}))
+    later = pd.Series(np.array([200, 2, 9, 7, 3, 2], dtype), name="a")
+    if np.dtype(dtype).kind == "f":
+        later[1] = np.nan
+    found = fitted.transform(later.to_frame(), unseen="code")
+    known = dict(zip(fitted.tasks_[0].classes, range(3), strict=True)) | {3: 3, 9: 4}
+    expected = [known.get(cell, 0) for cell in later]
+    np.testing.assert_array_equal(found.values[:, 0], expected)
+    np.testing.assert_array_equal(found.mask[:, 0], later.notna())
+
+
+def test_whole_numbers_beyond_those_of_floats_stay_apart():
+    large = 2**53
+    fitted = TargetEncoder("classification").fit(pd.DataFrame({"a": [large, large + 1]}))
+    codes = fitted.transform(pd.DataFrame({"a": [large + 1, large]})).values[:, 0]
+    np.testing.assert_array_equal(codes, [1, 0])
+
+
 def test_unseen_class_is_an_error_that_names_task_column_and_class(encoder):
     message = "Task 'word': column 'word' holds classes that were not seen before: ['c', 'd']"
     with pytest.raises(ValueError, match=re.escape(message)):
