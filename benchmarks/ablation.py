@@ -37,7 +37,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ from benchmarks.accuracy_splits import Parts, Table, fingerprint, split
 from benchmarks.comparison import halves, holm, signed_rank_test
 from benchmarks.measuring import machine, markdown
 from benchmarks.quality import catalog
+from benchmarks.recording import append_row, read_rows, write_report
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.features import FeatureEncoder
 from skmtl.trunks import MLP
@@ -223,20 +224,14 @@ def run(
                     warnings.simplefilter("ignore")  # rounds at their bound, words not seen before
                     torch.set_num_threads(1)
                     row = fit_one(table, parts, dataset, name, repeat)
-                pd.DataFrame([asdict(row)]).to_csv(
-                    path, mode="a", header=not path.exists(), index=False
-                )
+                append_row(path, row)
                 told = f"{row.error:.4f}" if row.status == "ok" else row.status
                 print(f"{dataset} {repeat} {name}: {told}, {row.fit_cpu:.1f} s", flush=True)
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Return the rows of a file; none if there is no file.  Rows of other recipes are refused."""
-    if not path.exists():
-        return pd.DataFrame(columns=list(Row.__annotations__))
-    text = dict.fromkeys(("status", "split", "recipe", "errors"), str)
-    gaps = {column: ["nan", ""] for column in ("error", "fit_cpu", "predict_cpu", "epochs")}
-    rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps)
+    """Return the rows of a file; those of other recipes are refused."""
+    rows = read_rows(path, Row)
     for name, of_variant in rows.groupby("model"):
         if name in VARIANTS:
             must_be("recipe", of_variant, recipe(str(name)), f"variant {name!r}")
@@ -366,9 +361,7 @@ def main() -> None:
     text = "\n\n".join(report(study, loads))
     print(text)
     if given.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"# Ablation\n\n{explained}\n\n{text}\n")
+        write_report(RESULTS, "Ablation", __doc__, [text])
         if given.rows.resolve() != RESULTS.with_suffix(".csv"):  # which else would lose rows
             rows.to_csv(RESULTS.with_suffix(".csv"), index=False)
 

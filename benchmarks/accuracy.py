@@ -55,12 +55,11 @@ one that has none on more than a fifth of the sets is compared on those it has, 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +73,7 @@ from benchmarks.accuracy_models import Model, Ours, OutOfTimeError, limited, tas
 from benchmarks.accuracy_peers import TUNED, peers, why_missing
 from benchmarks.accuracy_splits import MOST_ROWS, Parts, Table, fingerprint, n_repeats, split
 from benchmarks.quality import catalog
+from benchmarks.recording import append_row, read_rows, write_report
 from skmtl import MultiTaskNetClassifierRegressor
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.md"
@@ -201,7 +201,7 @@ def run(
 ) -> None:
     """Fit what is not in the file yet: all sets once, then all of them again."""
     entries = catalog(folder)
-    done = read(path)
+    done = read_rows(path, Row)
     seen = set(zip(done["dataset"], done["repeat"], done["model"], strict=True))
     late = done[done["status"] == OUT_OF_TIME]
     out = set(zip(late["dataset"], late["model"], strict=True))
@@ -222,7 +222,7 @@ def run(
                     warnings.simplefilter("ignore")  # rounds at their bound, words not seen before
                     torch.set_num_threads(1)
                     row = run_one(table, parts, name, repeat, cap)
-                append(path, row)
+                append_row(path, row)
                 if row.status == OUT_OF_TIME:
                     out.add((dataset, name))
                 told = f"{row.error:.4f}" if row.status == "ok" else row.status
@@ -237,25 +237,6 @@ def must_match(done: pd.DataFrame, name: str, repeat: int, parts: Parts) -> None
             f"The file of rows has another split of {name!r}, repeat {repeat}: the data, `--whole` "
             "or the code of the splits differ. Give another file to `--rows`."
         )
-
-
-def append(path: Path, row: Row) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(Row.__annotations__))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Return the rows of a file; none if there is no file."""
-    if not path.exists():
-        return pd.DataFrame(columns=list(Row.__annotations__))
-    text = dict.fromkeys(("status", "split", "errors", "log_losses", "aucs"), str)
-    numbers = ("error", "fit_seconds", "predict_seconds", "fit_cpu", "predict_cpu")
-    gaps = {column: ["nan", ""] for column in numbers}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps)
 
 
 # ---- command line ------------------------------------------------------------------------------
@@ -289,7 +270,7 @@ def main() -> None:
     loads = [os.getloadavg()[0]]
     run(given.data, given.rows, sets, names, given.repeats, most, given.cap)
     loads.append(os.getloadavg()[0])
-    rows = read(given.rows)
+    rows = read_rows(given.rows, Row)
     rows = rows[rows["dataset"].isin(sets) & rows["model"].isin(names)]
     if rows.empty:
         return
@@ -298,9 +279,7 @@ def main() -> None:
     text = "\n\n".join(accuracy_report.report(study, loads))
     print(text)
     if given.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"# Accuracy\n\n{explained}\n\n{text}\n")
+        write_report(RESULTS, "Accuracy", __doc__, [text])
         if given.rows.resolve() != RESULTS.with_suffix(".csv"):  # which else would lose rows
             rows.to_csv(RESULTS.with_suffix(".csv"), index=False)
         accuracy_report.figure(study, RESULTS.with_suffix(".png"))

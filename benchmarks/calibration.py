@@ -29,7 +29,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from benchmarks.accuracy_splits import Table, split, split_kind
 from benchmarks.comparison import signed_rank_test
 from benchmarks.measuring import machine, markdown
 from benchmarks.quality import catalog
+from benchmarks.recording import append_row, read_rows, write_report
 from skmtl import MultiTaskNetClassifierRegressor
 
 RESULTS = Path(__file__).parent / "results" / "calibration.md"
@@ -197,7 +198,7 @@ def run_one(table: Table, kind: str, repeat: int) -> Row:
 def run(folder: Path, path: Path, sets: Sequence[str], repeats: int) -> None:
     """Fit what is not in the file yet."""
     entries = catalog(folder)
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["dataset", "repeat"])
+    done = read_rows(path, Row)
     seen = set(zip(done["dataset"], done["repeat"], strict=True))
     for repeat in range(repeats):
         for name in (name for name in sets if (name, repeat) not in seen):
@@ -206,8 +207,7 @@ def run(folder: Path, path: Path, sets: Sequence[str], repeats: int) -> None:
                 warnings.simplefilter("ignore")
                 torch.set_num_threads(1)
                 row = run_one(table, split_kind(entries[name]), repeat)
-            frame = pd.DataFrame([asdict(row)])
-            frame.to_csv(path, mode="a", header=not path.exists(), index=False)
+            append_row(path, row)
             print(name, repeat, row.status, row.intervals, row.sets, row.joint, flush=True)
 
 
@@ -285,11 +285,10 @@ def main() -> None:
     loads = [os.getloadavg()[0]]
     run(given.data, given.rows, sets, given.repeats)
     loads.append(os.getloadavg()[0])
-    text = "\n\n".join(report(pd.read_csv(given.rows), loads))
+    text = "\n\n".join(report(read_rows(given.rows, Row), loads))
     print(text)
     if given.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.write_text(f"# Calibration and coverage\n\n{explained}\n\n{text}\n")
+        write_report(RESULTS, "Calibration and coverage", __doc__, [text])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from benchmarks.fit_variants import (
     TightLoop,
 )
 from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 
 RESULTS = Path(__file__).parent / "results" / "fit_speed.md"
 VARIANTS = (Ours, TightLoop, ScikitLearn, StackedSkorch, ListSkorch, NaiveLoop)
@@ -318,10 +319,7 @@ def main() -> None:
     sections.insert(0, machine(loads, time.process_time()))
     print(sections[0])
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        text = "\n\n".join(["# Speed of a fit", explained, *sections])
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"{text}\n")
+        write_report(RESULTS, "Speed of a fit", __doc__, sections)
 
 
 if __name__ == "__main__":

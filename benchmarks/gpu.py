@@ -36,6 +36,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import HIDDEN, LR, Job, NaiveLoop, Ours, StackedSkorch, TightLoop
 from benchmarks.measuring import machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 from skmtl import MultiTaskNetClassifierRegressor
 
 RESULTS = Path(__file__).parent / "results" / "gpu.md"
@@ -216,8 +217,7 @@ def main() -> None:
     sections.insert(0, f"{machine(loads, time.process_time())} {named(given.device)}.")
     print("\n\n".join(sections))
     if given.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.write_text("\n\n".join(["# On a GPU", explained, *sections]) + "\n")
+        write_report(RESULTS, "On a GPU", __doc__, sections)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from skorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measuring import machine, markdown
+from benchmarks.recording import write_report
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.training import DivergedError
 
@@ -392,8 +393,7 @@ def main() -> None:
             print(f"{sections[-1]}\n", flush=True)
     sections.insert(0, f"{machine(loads, time.process_time())} {arguments.note}".rstrip())
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.write_text("\n\n".join(["# Under load", explained, *sections]) + "\n")
+        write_report(RESULTS, "Under load", __doc__, sections)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import HIDDEN, Job, ScikitLearn
 from benchmarks.measuring import machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 from skmtl import MultiTaskNetRegressor
 
 RESULTS = Path(__file__).parent / "results" / "prediction_speed.md"
@@ -218,9 +219,7 @@ def main() -> None:
             print(f"{sections[-1]}\n", flush=True)
     sections.insert(0, machine(loads, time.process_time()))
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text("\n\n".join(["# Speed of predictions", explained, *sections]) + "\n")
+        write_report(RESULTS, "Speed of predictions", __doc__, sections)
 
 
 if __name__ == "__main__":

@@ -52,18 +52,16 @@ by.  The last are there for orientation and must not be quoted.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -73,6 +71,7 @@ from benchmarks.accuracy_models import OutOfTimeError, limited
 from benchmarks.accuracy_splits import Parts, Table, fingerprint
 from benchmarks.protocols_parts import PARTS, Part, models
 from benchmarks.quality import catalog
+from benchmarks.recording import append_row, read_rows, write_report
 
 RESULTS = Path(__file__).parent / "results" / "protocols.md"
 CAP = 1_800.0
@@ -181,7 +180,7 @@ def run(folder: Path, path: Path, plan: Plan) -> None:
         for dataset in plan.sets_of(part, entries):
             table = None
             for repeat in range(plan.repeats_of(part, entries[dataset])):
-                done = read(path)
+                done = read_rows(path, Row)
                 mine = done[done["dataset"] == dataset]
                 seen = set(mine.loc[mine["repeat"] == repeat, "model"])
                 seen |= set(mine.loc[mine["status"] == OUT_OF_TIME, "model"])
@@ -197,37 +196,18 @@ def run_split(
 ) -> None:
     """Fit some models on one split and append their rows."""
     rows = part.split(table, repeat)
-    must_match(read(path), table.name, repeat, rows)
+    must_match(read_rows(path, Row), table.name, repeat, rows)
     for name in names:
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")  # rounds at their bound, words not seen before
             torch.set_num_threads(1)
             row = run_one(part, table, rows, name, repeat, cap)
-        append(path, row)
+        append_row(path, row)
         told = f"{row.score:.4f}" if row.status == "ok" else row.status
         print(f"{table.name} {repeat} {name}: {told}, {row.fit_cpu:.1f} s", flush=True)
 
 
 # ---- rows --------------------------------------------------------------------------------------
-
-
-def append(path: Path, row: Row) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(Row.__annotations__))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Return the rows of a file; none if there is no file."""
-    if not path.exists():
-        return pd.DataFrame(columns=list(Row.__annotations__))
-    text = dict.fromkeys(("status", "split", "others", "errors", "bases"), str)
-    numbers = ("score", "fit_seconds", "predict_seconds", "fit_cpu", "predict_cpu")
-    gaps = {column: ["nan", ""] for column in numbers}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps)
 
 
 # ---- command line ------------------------------------------------------------------------------
@@ -260,16 +240,14 @@ def main() -> None:
     loads = [os.getloadavg()[0]]
     run(given.data, given.rows, plan)
     loads.append(os.getloadavg()[0])
-    rows = read(given.rows)
+    rows = read_rows(given.rows, Row)
     rows = rows[rows["part"].isin(plan.parts)]
     if rows.empty:
         return
     text = "\n\n".join(protocols_report.report(rows, entries, loads))
     print(text)
     if given.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"# Beside published figures\n\n{explained}\n\n{text}\n")
+        write_report(RESULTS, "Beside published figures", __doc__, [text])
         if given.rows.resolve() != RESULTS.with_suffix(".csv"):  # which else would lose rows
             rows.to_csv(RESULTS.with_suffix(".csv"), index=False)
 

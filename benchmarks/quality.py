@@ -8,7 +8,6 @@ the first seed before any with the second.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import time
@@ -23,6 +22,7 @@ import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit
 
 from benchmarks.measuring import machine
+from benchmarks.recording import append_row, read_rows, write_report
 from skmtl.model_selection import TaskStratifiedShuffleSplit
 
 N_SEEDS = 5
@@ -163,7 +163,7 @@ def run_one(study: Study, table: Table, scheme: str, seed: int, parts: Sequence[
 def run(study: Study, folder: Path, path: Path, names: Sequence[str], n_seeds: int) -> None:
     """Run what is not in the file yet, all sets with the first seed first."""
     entries = catalog(folder)
-    done = read(path)
+    done = read_rows(path, Row)
     seen = set(zip(done["dataset"], done["scheme"], done["seed"], strict=True))
     # What was too slow or not possible on the first split is so on the others.
     out = set(
@@ -182,23 +182,10 @@ def run(study: Study, folder: Path, path: Path, names: Sequence[str], n_seeds: i
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # rare classes, epochs at their bound
                     row = run_one(study, table, scheme, seed, parts)
-                append(path, row)
+                append_row(path, row)
                 if row.status != "ok":
                     out.add((name, scheme))
                 print(asdict(row), flush=True)
-
-
-def append(path: Path, row: Row) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(Row.__annotations__))
-        if is_new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-
-
-def read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(Row.__annotations__))
 
 
 # ---- command line ------------------------------------------------------------------------------
@@ -220,14 +207,12 @@ def main(study: Study) -> None:
     names = arguments.sets.split(",")
     run(study, arguments.data, arguments.rows, names, arguments.seeds)
     loads.append(os.getloadavg()[0])
-    rows = in_order(read(arguments.rows), names, list(study.sets))
+    rows = in_order(read_rows(arguments.rows, Row), names, list(study.sets))
     seconds = float(rows["seconds"].sum())
     text = "\n\n".join([machine(loads, seconds), *study.report(rows, arguments.data)])
     print(text)
     if arguments.write:
-        explained = study.text.split("\n\n", 2)[2].strip()
-        study.results.parent.mkdir(exist_ok=True)
-        study.results.write_text(f"# {study.title}\n\n{explained}\n\n{text}\n")
+        write_report(study.results, study.title, study.text, [text])
 
 
 def in_order(rows: pd.DataFrame, names: Sequence[str], order: list[str]) -> pd.DataFrame:

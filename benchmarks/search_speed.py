@@ -32,6 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import HIDDEN, Job, StackedSkorch
 from benchmarks.measuring import machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.model_selection import MultiTaskGridSearchCV
 
@@ -141,8 +142,7 @@ def main() -> None:
     sections.insert(0, machine(loads, time.process_time()))
     print("\n\n".join(sections))
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.write_text("\n\n".join(["# Speed of a search", explained, *sections]) + "\n")
+        write_report(RESULTS, "Speed of a search", __doc__, sections)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import Job, Ours
 from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 from benchmarks.sharing_loops import FORMS, LoopFit
 from skmtl._strategy import strategies
 from skmtl.sharing import Sharing
@@ -170,9 +171,7 @@ def main() -> None:
     parts.insert(0, machine(loads, time.process_time()))
     print("\n\n".join(parts))
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text("\n\n".join(["# Cost of sharing schemes", explained, *parts]) + "\n")
+        write_report(RESULTS, "Cost of sharing schemes", __doc__, parts)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ from torchjd.autojac import jac_to_grad, mtl_backward
 
 from benchmarks.fit_variants import HIDDEN, LR, Job, ListLoss, Ours
 from benchmarks.measuring import Times, machine, markdown, median, ratio, take_turns
+from benchmarks.recording import write_report
 from skmtl._strategy import strategies
 from skmtl.weighting import Weighting
 
@@ -267,9 +268,7 @@ def main() -> None:
     parts.insert(0, machine(loads, time.process_time()))
     print("\n\n".join(parts))
     if arguments.write:
-        explained = (__doc__ or "").split("\n\n", 2)[2].strip()
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text("\n\n".join(["# Cost of weightings", explained, *parts]) + "\n")
+        write_report(RESULTS, "Cost of weightings", __doc__, parts)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from benchmarks.accuracy_models import OutOfTimeError, Plain, Tuned, limited
 from benchmarks.accuracy_peers import LIBRARIES, TUNED, Categories, codes, dense, why_missing
 from benchmarks.accuracy_splits import Table, fingerprint, inner_splits, n_repeats, split
 from benchmarks.accuracy_tasks import by_task, verdicts
+from benchmarks.recording import read_rows
 from skmtl import MultiTaskNetClassifierRegressor
 
 KINDS = {"size": "regression", "sold": "binary", "body": "multiclass"}
@@ -298,7 +299,7 @@ def test_missing_peers_are_named(folder, monkeypatch, capsys):
     accuracy.main()
     text = capsys.readouterr().out
     assert "- `xgboost`: the package `xgboost` is not installed" in text
-    assert set(accuracy.read(rows)["model"]) == {"constant", "ridge"}
+    assert set(read_rows(rows, accuracy.Row)["model"]) == {"constant", "ridge"}
 
 
 def test_out_of_time():
@@ -341,7 +342,7 @@ def test_a_second_run_fits_nothing_again(folder, monkeypatch):
     ]
     accuracy.run(folder, rows, ["numbers", "mixed"], ["constant", "ridge"], 2)
     assert [name for *_, name in fits] == ["constant"] * 4 + ["ridge"] * 4
-    got = accuracy.read(rows)
+    got = read_rows(rows, accuracy.Row)
     assert got["status"].eq("ok").all()
     assert got[got["model"] == "constant"]["error"].tolist() == [1.0] * 4
     assert got.groupby(["dataset", "repeat"])["split"].nunique().eq(1).all()
@@ -370,7 +371,7 @@ def test_failures_are_rows_and_lateness_is_not_tried_again(folder, monkeypatch):
     monkeypatch.setattr(accuracy, "models", lambda: made)
     rows = folder / "rows.csv"
     accuracy.run(folder, rows, ["mixed"], ["late", "broken"], 2)
-    got = accuracy.read(rows)
+    got = read_rows(rows, accuracy.Row)
     assert list(zip(got["model"], got["repeat"], got["status"], strict=True)) == [
         ("late", 0, "n/a (time)"),
         ("broken", 0, "error: TypeError: no way"),

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks import protocols, protocols_report
 from benchmarks.accuracy_splits import Table
-from benchmarks.protocols import OUT_OF_TIME, Plan, read, run
+from benchmarks.protocols import OUT_OF_TIME, Plan, Row, run
 from benchmarks.protocols_parts import (
     MULAN,
     PARTS,
@@ -26,6 +26,7 @@ from benchmarks.protocols_parts import (
     school_split,
     tox21_split,
 )
+from benchmarks.recording import read_rows
 
 
 def regressions(targets, name="numbers", **facts):
@@ -196,7 +197,7 @@ def test_no_fit_is_made_twice_and_the_report_has_ours_and_theirs(folder, tmp_pat
     path, plan = tmp_path / "rows.csv", Plan(["mulan"], models=["ridge", "rf"], repeats=2)
     run(folder, path, replace(plan, models=["ridge"]))
     run(folder, path, plan)
-    rows = read(path)
+    rows = read_rows(path, Row)
     assert rows["model"].value_counts().to_dict() == {"ridge": 2, "rf": 2}
     assert set(rows["dataset"]) == {"little"}
     assert (rows["status"] == "ok").all()
@@ -227,7 +228,7 @@ def test_what_fails_or_takes_too_long_is_a_row(folder, tmp_path, monkeypatch):
     )
     path = tmp_path / "rows.csv"
     run(folder, path, Plan(["mulan"], models=["ridge", "rf"], repeats=2))
-    rows = read(path)
+    rows = read_rows(path, Row)
     # What was late once is not tried again.
     assert rows.loc[rows["model"] == "rf", "status"].tolist() == [OUT_OF_TIME]
     assert (
@@ -240,7 +241,7 @@ def test_what_fails_or_takes_too_long_is_a_row(folder, tmp_path, monkeypatch):
 def test_rows_of_another_split_are_refused(folder, tmp_path):
     path = tmp_path / "rows.csv"
     run(folder, path, Plan(["mulan"], models=["ridge"], repeats=1))
-    rows = read(path)
+    rows = read_rows(path, Row)
     rows["split"] = "00000000"
     rows.to_csv(path, index=False)
     with pytest.raises(ValueError, match="another split"):
