@@ -82,8 +82,10 @@ def column_kinds(X: pd.DataFrame) -> list[str]:
 
 def _kind(column: pd.Series) -> str:
     dtype = column.dtype
-    if pd.api.types.is_numeric_dtype(dtype):
-        return "number"  # booleans too
+    if (
+        pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b"
+    ):  # Arrow's booleans are not numeric
+        return "number"
     if isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype):
         return "date"
     if dtype.kind == "m":
@@ -196,12 +198,14 @@ def word_columns(X: pd.DataFrame, kinds: list[str], rows: np.ndarray | None = No
     Returns
     -------
     DataFrame of shape (n_samples, n_word_columns)
-        Strings by position, None where missing.
+        Objects by position: strings, NaN where missing.
     """
     every = slice(None) if rows is None else rows
     positions = [position for position, kind in enumerate(kinds) if kind == "word"]
     words = {position: _words(X.iloc[:, position].iloc[every]) for position in positions}
-    return pd.DataFrame(words, index=range(len(X.index[every])))
+    # Of this type whatever the cells: pandas would give a column of nothing but gaps another one than
+    # a column of words, with another gap, and OneHotEncoder tells these apart.
+    return pd.DataFrame(words, index=range(len(X.index[every])), dtype=object)
 
 
 #: In place of the words of a table that has none.
@@ -227,7 +231,7 @@ def split_columns(
     numbers : ndarray of shape (n_samples, n_numbers)
         NaN where missing.
     words : DataFrame of shape (n_samples, n_word_columns)
-        Strings by position, None where missing.
+        Objects by position: strings, NaN where missing.
     """
     if kinds is None:
         return np.asarray(X), _NO_WORDS
@@ -322,7 +326,7 @@ def _complaint(column: pd.Series, held: str) -> str:
 
 
 def _words(column: pd.Series) -> np.ndarray:
-    """Return strings, with None where missing: one type, so that any mixture can be sorted."""
+    """Return strings, with NaN where missing: one type, so that any mixture can be sorted."""
     try:
         codes, found = pd.factorize(column.astype(object))
     except TypeError as error:
@@ -337,4 +341,4 @@ def _words(column: pd.Series) -> np.ndarray:
         str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
         for cell in found
     ]
-    return np.array([*texts, None], dtype=object)[codes]
+    return np.array([*texts, np.nan], dtype=object)[codes]

@@ -66,6 +66,7 @@ def test_numbers_come_first_then_what_is_missing_then_words():
         ([True, False], [1, 0]),
         (pd.array([True, False], dtype="boolean"), [1, 0]),
         (pd.Series([True, False], dtype=object), [1, 0]),
+        (pd.Series([True, False], dtype="bool[pyarrow]"), [1, 0]),
         (pd.array([4, 2], dtype="Int8"), [1, -1]),
         (pd.Series([4, 2.0], dtype=object), [1, -1]),
     ],
@@ -100,6 +101,22 @@ def test_columns_that_are_read_as_words(cells):
 def test_missing_word_is_a_category_of_its_own():
     X = pd.DataFrame({"w": ["a", None, "a"]})
     assert FeatureEncoder().fit_transform(X).tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("dtype", [object, "category", "string"])
+@pytest.mark.parametrize("n_words", [2, 60])
+def test_a_row_is_encoded_alike_whatever_the_rows_beside_it(dtype, n_words):
+    rng = np.random.default_rng(0)
+    words = np.array([*(f"w{i}" for i in range(n_words)), None], dtype=object)
+    X = pd.DataFrame({"n": rng.normal(size=200), "w": rng.choice(words, 200), "v": None})
+    X.loc[::2, "v"] = "seen"
+    X = X.astype({"w": dtype, "v": dtype})
+    encoder = FeatureEncoder().fit(X)
+    whole = encoder.transform(X)
+    alone = np.concatenate([encoder.transform(X.iloc[[i]]) for i in range(len(X))])
+    np.testing.assert_array_equal(alone, whole)
+    gaps = X["w"].isna() & X["v"].isna()  # of which a call may hold nothing else
+    np.testing.assert_array_equal(encoder.transform(X[gaps]), whole[gaps])
 
 
 def test_unknown_word_is_all_zeros():
