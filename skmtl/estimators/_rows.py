@@ -221,6 +221,7 @@ def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: b
         or estimator.preset == "fast"
         or not is_judged
         or len(rows) < ROWS_PER_MEMBER * N_MEMBERS
+        or rows.n_units < 2
     ):
         return 1
     # Images and modules of the user's cost as many times as much, and TabM is many nets by itself.
@@ -268,15 +269,26 @@ def choose_rows(
         stops = len(rows) >= least
     if not stops:
         return rows, None, False
-    if rows.groups is not None and rows.n_units < 2:
-        raise ValueError(
-            "Early stopping holds out whole groups, and all labelled rows are of one. Pass `groups` with "
-            "two or more, or X_val and y_val, or set `early_stopping=False`."
-        )
     if is_bagged:
-        return (_with_folds(estimator, rows, seeds) if rows.draws is None else rows), None, True
-    fraction = estimator.validation_fraction
-    return (*split_rows(rows, estimator.tasks_, fraction, seeds), True)
+        train, valid = rows if rows.draws is not None else _with_folds(estimator, rows, seeds), None
+        is_parted = train.draws is not None and bool((train.draws == 0).any())
+    else:
+        train, valid = split_rows(rows, estimator.tasks_, estimator.validation_fraction, seeds)
+        is_parted = len(valid) > 0
+    if is_parted:
+        return train, valid, True
+    if not is_bagged and rows.groups is None:
+        raise ValueError(
+            f"Early stopping needs training and validation rows, but `validation_fraction = "
+            f"{estimator.validation_fraction!r}` of {len(rows)} labelled rows leaves one part empty. "
+            "Change it, pass X_val and y_val, or set `early_stopping=False`."
+        )
+    if estimator.early_stopping == "auto":
+        return rows, None, False
+    raise ValueError(
+        "Early stopping holds out rows, and whole groups, whose labels are not all that a task has. "
+        "There are none: bring more rows or groups, or X_val and y_val, or set `early_stopping=False`."
+    )
 
 
 def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
@@ -291,8 +303,8 @@ def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
     n_folds = min(n_members, rows.n_units)
     shares = np.full(n_folds, 1 / n_folds)
     folds = _folds(rows, estimator.tasks_, shares, _random(estimator, seeds))
-    own = (np.arange(n_members) % n_folds)[:, None]
-    return replace(rows, draws=(folds != own).astype(np.uint16))
+    left_out = np.stack([_may_be_left_out(rows, folds == fold) for fold in range(n_folds)])
+    return replace(rows, draws=(~left_out[np.arange(n_members) % n_folds]).astype(np.uint16))
 
 
 def _with_draws(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
@@ -304,7 +316,25 @@ def _with_draws(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:
             own[:] = np.bincount(random.randint(n, size=n), minlength=n)
     if rows.groups is not None:
         draws = draws[:, np.unique(rows.groups, return_inverse=True)[1]]
+    for own in draws:
+        own[(own == 0) & ~_may_be_left_out(rows, own == 0)] = 1
     return replace(rows, draws=draws)
+
+
+def _may_be_left_out(rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """Return which of the chosen rows may be left out, so that every column keeps a label.
+
+    Where all labels of a column are among them, their rows stay, and whole groups with them: a
+    network that never saw a label of a task would say anything of it, and nobody could tell.
+    """
+    mask = rows.targets.mask
+    only = ~mask[~chosen].any(axis=0)
+    if not only.any():
+        return chosen
+    needed = mask[:, only].any(axis=1)
+    if rows.groups is not None:
+        needed = np.isin(rows.groups, rows.groups[needed])
+    return chosen & ~needed
 
 
 def _folds(
@@ -340,19 +370,9 @@ def split_rows(rows: Rows, tasks: tuple[Task, ...], fraction: float, seeds: Seed
     Returns
     -------
     train, valid : Rows
-        The two parts.
-
-    Raises
-    ------
-    ValueError
-        If one of them would be empty.
+        The two parts; the latter is empty where nothing can be parted off.
     """
     shares = np.array([1 - fraction, fraction])
     folds = _folds(rows, tasks, shares, seeds.random)
-    if len(np.unique(folds)) < 2:
-        raise ValueError(
-            f"Early stopping needs training and validation rows, but `validation_fraction = "
-            f"{fraction!r}` of {len(rows)} labelled rows leaves one part empty. Change it, pass "
-            "X_val and y_val, or set `early_stopping=False`."
-        )
-    return rows.take(np.flatnonzero(folds == 0)), rows.take(np.flatnonzero(folds == 1))
+    judges = _may_be_left_out(rows, folds == 1)
+    return rows.take(np.flatnonzero(~judges)), rows.take(np.flatnonzero(judges))

@@ -231,7 +231,7 @@ def _weighting(estimator: Any) -> Any:
 
 def _batch_size(training: Training) -> int:
     size = training.net.batch_size
-    n_rows: int = training.train.n_rows(is_shuffled=True)
+    n_rows: int = training.train.n_rows
     return n_rows if size == -1 else min(size, n_rows)
 
 
@@ -243,7 +243,7 @@ def _kind(training: Training) -> Hashable:
     # Of the trunk's numbers, dropout may differ; where there is none, there is no such layer.
     built = {name: v for name, v in trunk.get_params().items() if name != "dropout"}
     modules = [(path, type(module)) for path, module in network.named_modules()]
-    n, drops = training.train.n_rows(is_shuffled=True), any(t is Dropout for _, t in modules)
+    n, drops = training.train.n_rows, any(t is Dropout for _, t in modules)
     named = [
         (k, p.dtype, len(p) / network.n_members, p.shape[1:]) for k, p in network.named_parameters()
     ]

@@ -172,11 +172,10 @@ class TaskData:
         """Return the number of rows."""
         return len(self.y)
 
-    def n_rows(self, *, is_shuffled: bool) -> int:
-        """Return how many rows of each member an epoch takes."""
-        if self.members is None:
-            return len(self)
-        return (min if is_shuffled else max)(map(len, self.members))
+    @property
+    def n_rows(self) -> int:
+        """How many rows of each member an epoch takes."""
+        return len(self) if self.members is None else max(map(len, self.members))
 
     def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
         """Return the rows of an epoch.
@@ -202,11 +201,13 @@ class TaskData:
             return Order(torch.randperm(len(self), generator=generator).to(device), None)
         if generator is None:
             return filled_up(self.members)
-        n = self.n_rows(is_shuffled=True)
-        drawn = torch.empty(len(self.members), n, dtype=torch.int64, device=device)
+        drawn = torch.empty(len(self.members), self.n_rows, dtype=torch.int64, device=device)
         for rows, own in zip(self.members, drawn, strict=True):
-            order = torch.randperm(len(rows), generator=generator)[:n]
-            torch.index_select(rows, 0, order.to(device), out=own)
+            orders = [
+                torch.randperm(len(rows), generator=generator)
+                for _ in range(-(-len(own) // len(rows)))
+            ]
+            torch.index_select(rows, 0, torch.cat(orders)[: len(own)].to(device), out=own)
         return Order(drawn, None)
 
     def features(self, rows: Tensor) -> Tensor:
@@ -236,8 +237,8 @@ class BatchIterator:
     batch would move the model as far as a full one.
 
     Members with rows of their own each have an order of their own.  In training all take as
-    many rows as the one that has the fewest, by chance other ones in each epoch; else the
-    shorter ones are filled up with rows of weight 0.
+    many rows as the one that has the most: the others begin anew, in another order, by chance
+    with other rows in each epoch.  Else these are filled up with rows of weight 0.
 
     Parameters
     ----------
@@ -254,7 +255,7 @@ class BatchIterator:
     ) -> None:
         self.dataset = dataset
         self.generator = generator
-        self._n_rows = dataset.n_rows(is_shuffled=generator is not None)
+        self._n_rows = dataset.n_rows
         self.batch_size = min(batch_size, self._n_rows)
         self._task_of_weight = torch.as_tensor(
             dataset.layout.task_of_weight, device=dataset.w.device

@@ -30,7 +30,7 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
         those that all members learned from.
     """
     network, objective = net.module_, net.criterion_
-    n_rows = data.n_rows(is_shuffled=False)
+    n_rows = data.n_rows
     shape = (network.n_members, objective.layout.n_rows, n_rows)
     z = torch.empty(shape, dtype=torch.float64)  # of one piece, as in Network.evaluate
     start = 0

@@ -198,7 +198,7 @@ class Stack:
     def _batches(
         self, which: int, batch_size: int, generator: torch.Generator | None = None
     ) -> BatchIterator:
-        size = batch_size if batch_size > 0 else self._data[which].n_rows(is_shuffled=True)
+        size = batch_size if batch_size > 0 else self._data[which].n_rows
         return BatchIterator(self._data[which], size, generator)
 
     def _record(self, prefix: str) -> None:

@@ -100,9 +100,10 @@ class StackedData:
         """Gather rows of X, as :meth:`TaskData.features`."""
         return TaskData.features(self, rows)  # type: ignore[arg-type]
 
-    def n_rows(self, *, is_shuffled: bool) -> int:
-        """Return how many rows of each member an epoch takes, fill-ups included."""
-        return max(share.data.n_rows(is_shuffled=is_shuffled) for share in self.shares)
+    @property
+    def n_rows(self) -> int:
+        """How many rows of each member an epoch takes, fill-ups included."""
+        return max(share.data.n_rows for share in self.shares)
 
     def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
         """Return the rows of an epoch.

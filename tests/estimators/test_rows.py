@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +17,7 @@ from skmtl.estimators import _rows
 from skmtl.estimators._rows import Rows, choose_rows, named_classes, split_rows
 from skmtl.features import FeatureWarning
 from skmtl.layers import Seeds
-from skmtl.tasks import TargetEncoder
+from skmtl.tasks import TargetEncoder, TaskWarning
 
 
 def rows_of(Y):
@@ -34,9 +35,11 @@ def test_validation_rows_keep_the_shares():
 
 
 def test_an_empty_part_is_an_error():
-    rows, encoder = rows_of(pd.DataFrame({"a": [1.5, 2.5]}))
+    est = MultiTaskNetClassifierRegressor(
+        n_members=1, early_stopping=True, validation_fraction=0.01
+    )
     with pytest.raises(ValueError, match="of 2 labelled rows leaves one part empty"):
-        split_rows(rows, encoder.tasks_, 0.01, Seeds.spawn(np.random.RandomState(0)))
+        est.fit([[0.0], [1.0]], pd.DataFrame({"a": [1.5, 2.5]}))
 
 
 def test_labelled_leaves_out_rows_without_a_label():
@@ -209,10 +212,53 @@ def test_two_groups_are_enough_and_one_is_not(people, make, params):
     est = make(max_epochs=2, **params).fit(X, Y, groups=person % 2)
     ends = est.predict_interval(X)["level"]
     assert np.isfinite(ends).all()
-    with pytest.raises(ValueError, match="all labelled rows are of one"):
+    est.set_params(early_stopping=True)
+    with pytest.raises(ValueError, match="whose labels are not all that a task has"):
         est.fit(X, Y, groups=np.zeros(len(X)))
     assert np.array_equal(est.predict_interval(X)["level"], ends)  # nothing was lost
-    est.set_params(early_stopping=False).fit(X, Y, groups=np.zeros(len(X)))
+    for early_stopping in ("auto", False):
+        est.set_params(early_stopping=early_stopping).fit(X, Y, groups=np.zeros(len(X)))
+        assert len(est.history_) == 2
+        assert "valid_score" not in est.history_
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"bagging": "bootstrap"},
+        {"n_members": 1},
+        {"sharing": "independent"},
+        {"sharing": "auto"},
+    ],
+    ids=str,
+)
+def test_every_member_has_a_label_of_each_task(make, params):
+    """Also of one whose labels all lie in one group, which then cannot be held out."""
+    rng = np.random.default_rng(0)
+    X, group = rng.normal(size=(300, 4)), np.repeat([0, 1, 2], 100)
+    Y = pd.DataFrame({"a": X[:, 0], "b": np.where(group == 0, 5 + 2 * X[:, 1], np.nan)})
+    est = MultiTaskNetClassifierRegressor(random_state=0, **params)
+    with pytest.warns(TaskWarning, match=r"Task 'b': not judged, for want of a label"):
+        learns, groups = _parts(est, X, Y, group)
+    assert (learns[:, groups == 0] > 0).all()
+    assert (learns[:, groups > 0] == 0).any()
+    X_new = rng.normal(size=(500, 4))
+    assert r2_score(5 + 2 * X_new[:, 1], est.predict(X_new)["b"]) > 0.95
+    ends = est.predict_interval(X_new)
+    assert np.isinf(ends["b"]).all()
+    assert np.isfinite(ends["a"]).all()
+
+
+def test_a_member_that_leaves_out_most_rows_does_not_hold_back_the_others():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 4))
+    y = np.sin(2 * X[:, 0]) * X[:, 1] + X[:, 2]
+    X, X_new, y, y_new = X[:1000], X[1000:], y[:1000], y[1000:]
+    est = MultiTaskNetRegressor(max_epochs=20, n_iter_no_change=20, random_state=0)
+    group = np.r_[np.zeros(930, int), np.arange(70) % 7 + 1]
+    by_groups = r2_score(y_new, est.fit(X, y, groups=group).predict(X_new))
+    assert by_groups > r2_score(y_new, est.fit(X, y).predict(X_new)) - 0.05
 
 
 def test_groups_that_do_not_fit_are_errors(people, make):

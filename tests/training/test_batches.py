@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 from itertools import chain
 
 import numpy as np
@@ -100,6 +101,18 @@ def test_one_batch_of_all_rows_is_gathered_once():
     (first,), (again,) = list(batches), list(batches)
     assert first.x.data_ptr() == again.x.data_ptr()
     assert rows_in(first) == list(range(12))
+
+
+def test_members_of_fewer_rows_begin_anew_within_an_epoch():
+    own = [torch.arange(20), torch.arange(17, 20), torch.arange(5, 24)]
+    data = dataclasses.replace(numbered(24).pack(), members=tuple(own))
+    assert data.n_rows == 20
+    batches = BatchIterator(data, 6, generator())
+    epoch = torch.cat([batch.x[..., 0] for batch in batches], dim=1).round().long().tolist()
+    for rows, drawn in zip(own, epoch, strict=True):
+        times = Counter(drawn)
+        assert set(times) == set(rows.tolist())
+        assert max(times.values()) - min(times.values()) <= 1
 
 
 @pytest.mark.parametrize(
