@@ -124,7 +124,9 @@ def _losses(task: Task, values: np.ndarray, y: np.ndarray, cells: np.ndarray) ->
         levels, beyond = np.asarray(task.quantiles), y - values
         by_cell = np.maximum(levels * beyond, (levels - 1) * beyond).sum(axis=2, keepdims=True)
     else:
-        spread = y.var(axis=0)
+        total = np.maximum(cells.sum(axis=0), least)
+        mean = (cells * y).sum(axis=0) / total  # of labelled cells: y is 0 elsewhere
+        spread = (cells * (y - mean) ** 2).sum(axis=0) / total
         by_cell = (values - y) ** 2 / np.where(spread > 0, spread, 1.0)
     summed: np.ndarray = (by_cell * cells).sum(axis=(1, 2))
     return summed

@@ -112,9 +112,13 @@ def read_groups(groups: Any, n_samples: int) -> np.ndarray:
     ValueError
         If there is not one group for each row.
     """
+    if isinstance(groups, np.ma.MaskedArray):
+        groups = np.where(np.ma.getmaskarray(groups), None, groups.data)
     column = np.asarray(groups)
     if column.ndim != 1:
         raise ValueError(f"`groups` must have one entry per row. Found shape {column.shape}.")
+    if isinstance(groups, list | tuple):  # as they are: an array would make words of all
+        column = np.array([*groups, None], dtype=object)[:-1]
     check_consistent_length(np.empty(n_samples), column)
     codes, _ = pd.factorize(column)
     if (codes < 0).any():
@@ -233,11 +237,22 @@ def _codes(targets: Targets, tasks: tuple[Task, ...]) -> np.ndarray:
         code = np.full(len(targets), -1)
         present = targets.mask[:, span].any(axis=1)
         if present.any():
-            mean = targets.values[:, span].mean(axis=1)
-            edges = np.unique(np.quantile(mean[present], np.linspace(0, 1, N_BINS + 1)[1:-1]))
-            code[present] = np.searchsorted(edges, mean[present], side="right")
+            level = _level(targets.values[present, span], targets.mask[present, span])
+            edges = np.unique(np.quantile(level, np.linspace(0, 1, N_BINS + 1)[1:-1]))
+            code[present] = np.searchsorted(edges, level, side="right")
         codes.append(code[:, None])
     return np.hstack(codes)
+
+
+def _level(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return one number for each row: of several columns the mean in units of their spreads."""
+    if values.shape[1] == 1:
+        return values[:, 0]
+    known = np.ma.masked_array(values, ~mask)
+    apart, spread = known - known.mean(axis=0), known.std(axis=0)
+    spread = np.ma.masked_equal(spread, 0.0)  # a constant says nothing of a row
+    level: np.ndarray = (apart / spread).mean(axis=1).filled(0.0)
+    return level
 
 
 def _strata(codes: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:

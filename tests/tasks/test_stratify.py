@@ -99,6 +99,16 @@ def test_vector_valued_task_counts_as_one():
     assert np.bincount(folds[::2]).tolist() == [2, 2]
 
 
+def test_columns_of_a_vector_are_levelled_in_their_own_units_by_the_labels_there_are():
+    """A column far from 0 that is missing in part would else decide by its gaps alone."""
+    tasks = (Task("v", "regression", columns=["far", "near"]),)
+    near = np.repeat(np.arange(5.0), 8)
+    far = np.where(np.arange(40) % 2 > 0, 1000.0, np.nan)
+    folds = folds_of(codes(np.column_stack([far, near])), tasks, [0.5, 0.5])
+    for level in range(5):
+        assert np.bincount(folds[near == level]).tolist() == [4, 4]
+
+
 def test_seed_decides_and_the_global_generator_is_left_alone():
     targets = codes(np.random.default_rng(0).integers(0, 2, 60))
     state = np.random.get_state()[1].copy()  # noqa: NPY002
@@ -290,6 +300,7 @@ def test_many_groups_of_many_tasks_are_dealt_out_fast():
         pd.Series([7, 3, 7, 9], dtype="Int64"),
         pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-02", "2025-01-01"]),
         np.array(["u", 1.5, "u", "c"], dtype=object),
+        ["1", 1, "1", 2],
     ],
 )
 def test_groups_are_numbered_whatever_they_are(groups):
@@ -301,6 +312,8 @@ def test_groups_are_numbered_whatever_they_are(groups):
     [
         ([1, 2, np.nan, 1], "Found nan in row 2. A row that belongs to no other"),
         (["a", None, "b", "a"], "Found None in row 1"),
+        (["a", "b", np.nan, "a"], "Found nan in row 2"),
+        (np.ma.masked_array([1, 2, 3, 1], [0, 1, 0, 0]), "Found None in row 1"),
         (pd.Series([1, None, 1, 2], dtype="Int64"), "Found .* in row 1"),
         ([1, 2, 3], "inconsistent numbers of samples"),
         (np.zeros((4, 1)), r"one entry per row. Found shape \(4, 1\)"),
