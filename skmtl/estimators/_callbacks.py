@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["CallbackSupportMixin", "epoch_callbacks", "with_callbacks"]
+from skmtl.training import split_callbacks
+
+__all__ = ["CallbackSupportMixin", "epoch_callbacks", "listeners", "with_callbacks"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,9 +33,25 @@ except ImportError:  # scikit-learn < 1.9
 OF_CALLBACKS = ("_callback", "_skl_callback", "_parent_callback")
 
 
+def listeners(estimator: Any) -> list[Any]:
+    """List scikit-learn's callbacks that are heard in a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose they are.
+
+    Returns
+    -------
+    list
+        Those from ``set_callbacks``, then those from the ``callbacks`` parameter.
+    """
+    return [*getattr(estimator, "_skl_callbacks", []), *split_callbacks(estimator.callbacks)[1]]
+
+
 @contextmanager
 def epoch_callbacks(
-    estimator: Any, callbacks: list[Any], max_epochs: int, X: Any, y: Any
+    estimator: Any, max_epochs: int, X: Any, y: Any
 ) -> Iterator[Callable[[Any], bool] | None]:
     """Tell scikit-learn's callbacks that a fit begins, and that it ended.
 
@@ -41,9 +59,6 @@ def epoch_callbacks(
     ----------
     estimator : estimator
         The estimator that is being fitted.
-    callbacks : list
-        Those from its ``callbacks`` parameter, heard in this fit beside those from
-        ``set_callbacks``.
     max_epochs : int
         The largest number of epochs.
     X, y : object
@@ -60,15 +75,15 @@ def epoch_callbacks(
     ValueError
         If there are callbacks, but scikit-learn is too old for them.
     """
+    listening = listeners(estimator)
     if not HAS_CALLBACKS:
-        if callbacks:
+        if listening:
             raise ValueError(
-                f"Callbacks of scikit-learn need scikit-learn 1.9 or newer. Found {callbacks!r}."
+                f"Callbacks of scikit-learn need scikit-learn 1.9 or newer. Found {listening!r}."
             )
         yield None
         return
     set_before = list(getattr(estimator, "_skl_callbacks", []))
-    listening = [*set_before, *callbacks]
     estimator.set_callbacks(*listening)
     try:
         context = estimator._init_callback_context(max_subtasks=max_epochs)

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl.estimators._predicting import PredictionMixin, has_class_task
+from skmtl.estimators._predicting import PredictionMixin, has_class_task, has_number_task
 from skmtl.tasks import TaskOutput
 
 
@@ -100,12 +100,14 @@ class ConformalMixin(PredictionMixin):
 
     _conformity: Conformity | None
 
+    @available_if(has_number_task)
     def predict_interval(self, X: Any, coverage: float = 0.9, *, joint: bool = False) -> Any:
         """Predict intervals that hold the truth with a given frequency.
 
         By conformal prediction: the interval of a number is the prediction plus and minus the
         distance that the given share of the held-out labels kept, the same in all rows; that of
-        a quantile task, its outer levels, moved by such a distance.  Held out are each member's
+        a quantile task, its outer levels, moved by such a distance, inwards to their middle at
+        most.  Held out are each member's
         own fold, the rows parted off for early stopping, or X_val and y_val.
 
         Parameters
@@ -151,8 +153,10 @@ class ConformalMixin(PredictionMixin):
             if output.task.has_classes:
                 continue
             lower, upper = _outer(output)
-            reach = reaches[output.task.name]
-            ends = np.stack([lower - reach, upper + reach], axis=2)
+            reach, middle = reaches[output.task.name], (lower + upper) / 2
+            # Levels further apart than they need be come nearer, and meet in the middle at most.
+            low, high = np.minimum(lower - reach, middle), np.maximum(upper + reach, middle)
+            ends = np.stack([low, high], axis=2)
             if output.task.kind == "count":
                 ends = ends.clip(0.0)
             found[output.task.name] = ends[:, 0] if output.task.n_columns == 1 else ends

@@ -35,6 +35,24 @@ def has_class_task(estimator: Any) -> bool:
     return any(task.has_classes for task in estimator.tasks_)
 
 
+def has_number_task(estimator: Any) -> bool:
+    """Tell whether there are numbers to predict, or may be once there is a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+
+    Returns
+    -------
+    bool
+        Whether a task has no classes.
+    """
+    if not hasattr(estimator, "tasks_"):
+        return bool(estimator._default_kind != "classification")
+    return any(not task.has_classes for task in estimator.tasks_)
+
+
 def has_quantile_task(estimator: Any) -> bool:
     """Tell whether there are quantiles to predict.
 

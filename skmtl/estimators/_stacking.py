@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 
 from skmtl.estimators._building import resolve_trunk
+from skmtl.estimators._callbacks import listeners
 from skmtl.estimators._parameters import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._training import Training, set_up, settle, train
@@ -24,7 +25,6 @@ from skmtl.training import (
     check_weights,
     deterministic_algorithms,
     memory_advice,
-    split_callbacks,
     torch_threads,
     train_stacked,
 )
@@ -212,7 +212,7 @@ def why_single(training: Training) -> str | None:
     checks = {
         "the fit goes on with a fitted net": training.like is None,
         "checkpoint": training.course.checkpoint is not None,
-        "callbacks": bool(net.callbacks_) or bool(split_callbacks(estimator.callbacks)[1]),
+        "callbacks": bool(net.callbacks_) or bool(listeners(estimator)),
         "net_params": bool(estimator.net_params),
         f"optimizer={estimator.optimizer!r}": type(net.optimizer_) is not FusedAdamW,
         # Of several that draw, or learn by the optimiser, no one weighting can be made.

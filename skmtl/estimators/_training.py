@@ -22,7 +22,6 @@ from skmtl.training import (
     check_weights,
     deterministic_algorithms,
     memory_advice,
-    split_callbacks,
     torch_threads,
 )
 
@@ -106,12 +105,11 @@ def train(training: Training) -> None:
     if checkpoint is not None and checkpoint.resume(training):
         return
     net = training.net
-    _, theirs = split_callbacks(estimator.callbacks)
     n_epochs = 0 if training.n_done and net.stops_ else training.course.max_epochs - training.n_done
     with (
         torch_threads(estimator.n_threads),
         deterministic_algorithms(estimator.deterministic),
-        epoch_callbacks(estimator, theirs, n_epochs, *training.course.data) as after_epoch,
+        epoch_callbacks(estimator, n_epochs, *training.course.data) as after_epoch,
     ):
         hooks = [] if after_epoch is None else [("sklearn", EpochHook(after_epoch))]
         if estimator.verbose:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from skmtl.estimators._base import BaseMultiTaskNet
+from skmtl.estimators._callbacks import listeners
 from skmtl.estimators._parameters import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
@@ -99,8 +103,8 @@ def net_of(estimator: Any) -> Any:
     return last if isinstance(last, BaseMultiTaskNet) else None
 
 
-def takes(estimator: Any, fit_params: dict[str, Any]) -> bool:
-    """Tell whether parameters of `fit` are all for the net, and ones that it knows.
+def params_of_net(estimator: Any, fit_params: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the parameters of `fit` by the net's own names.
 
     Parameters
     ----------
@@ -111,11 +115,67 @@ def takes(estimator: Any, fit_params: dict[str, Any]) -> bool:
 
     Returns
     -------
-    bool
-        Whether fits are the same if nets are fitted by themselves.
+    dict or None
+        None: other steps get some of them too, or the net knows no such parameter.
     """
-    before = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-    return set(fit_params) <= {f"{before}{name}" for name in _FIT_PARAMS}
+    own: Any = fit_params
+    if isinstance(estimator, Pipeline) and fit_params:
+        last = estimator.steps[-1][0]
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(estimator, "fit", **fit_params)
+            others = [bunch for name, bunch in routed.items() if name != last]
+            if estimator.transform_input or any(any(bunch.values()) for bunch in others):
+                return None
+            own = dict(routed[last].fit)
+        else:
+            before = f"{last}__"
+            if not all(name.startswith(before) for name in fit_params):
+                return None
+            own = {name.removeprefix(before): value for name, value in fit_params.items()}
+    return own if set(own) <= set(_FIT_PARAMS) else None
+
+
+def why_plain(estimator: Any, fit_params: dict[str, Any]) -> str | None:
+    """Tell why scikit-learn has to make the fits itself.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of a search.
+    fit_params : dict
+        Of the estimator's `fit`.
+
+    Returns
+    -------
+    str or None
+        None: the nets can be fitted by themselves.
+    """
+    net = net_of(estimator)
+    if net is None:
+        return "not of skmtl"
+    if listeners(net):  # which are told what a fit is a part of
+        return "callbacks"
+    if params_of_net(estimator, fit_params) is None:
+        return "parameters of `fit` that are not the net's alone"
+    return None
+
+
+def plain_plan(jobs: Sequence[Job], why: str) -> pd.DataFrame:
+    """Describe a search whose fits scikit-learn makes itself.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Candidates and splits.
+    why : str
+        From :func:`why_plain`.
+
+    Returns
+    -------
+    DataFrame
+        As from :func:`fit_jobs`.
+    """
+    return pd.DataFrame([_row("single", why, [job]) for job in jobs])
 
 
 def fit_jobs(
@@ -189,7 +249,7 @@ def plan_jobs(
         fits = Fits([fit for _, fit in chunk], max_memory)
         plans.append(_rows_of(fits, chunk))
     if others := [job for job in jobs if not front.has_net(job)]:
-        plans.append(_alone(others))
+        plans.append(plain_plan(others, "not of skmtl"))
     return pd.concat(plans, ignore_index=True)
 
 
@@ -211,7 +271,7 @@ def _fit_share(
     for job in others:
         outcomes[id(job)] = front.fit_alone(job)
     if others:
-        plans.append(_alone(others))
+        plans.append(plain_plan(others, "not of skmtl"))
     return [outcomes[id(job)] for job in jobs], pd.concat(plans, ignore_index=True)
 
 
@@ -307,14 +367,12 @@ class _Front:
             data = self.data
             X, y = _safe_split(whole, data.X, data.y, job.train)
             params = _check_method_params(data.X, params=data.fit_params, indices=job.train)
+            params = params_of_net(whole, params) or {}
             steps: Any = []
-            if isinstance(whole, Pipeline):
-                last = whole.steps[-1][0]
-                params = {name.removeprefix(f"{last}__"): v for name, v in params.items()}
-                if len(whole.steps) > 1:
-                    before = whole[:-1]
-                    X, steps = before.fit_transform(X, y), before.steps
-            validation = None
+            if isinstance(whole, Pipeline) and len(whole.steps) > 1:
+                before = whole[:-1]
+                X, steps = before.fit_transform(X, y), before.steps
+            validation: Any = None
             if params.get("X_val") is not None:
                 names = ("X_val", "y_val", "sample_weight_val")
                 validation = tuple(params.get(name) for name in names)
@@ -322,11 +380,6 @@ class _Front:
             given = Given(X, y, weights, validation, groups=groups)
             self._given[key] = (steps, given)
         return self._given[key]
-
-
-def _alone(jobs: Sequence[Job]) -> pd.DataFrame:
-    """Describe the jobs that have no net of ours."""
-    return pd.DataFrame([_row("single", "not of skmtl", [job]) for job in jobs])
 
 
 def _row(

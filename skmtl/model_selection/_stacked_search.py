@@ -15,7 +15,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from skmtl.model_selection._batch import Data, Job, fit_jobs, net_of, plan_jobs, takes
+from skmtl.model_selection._batch import Data, Job, fit_jobs, plain_plan, plan_jobs, why_plain
 from skmtl.model_selection._shelf import Shelf
 
 
@@ -52,8 +52,12 @@ class StackedSearchMixin:
         vars(inner).pop("plan_", None)
         fit = super(StackedSearchMixin, inner).fit  # type: ignore[misc]
         data, split_params = inner._routed(X, y, params)
-        if net_of(self.estimator) is None or not takes(self.estimator, data.fit_params):
+        why = why_plain(self.estimator, data.fit_params)
+        if why is not None:
             fit(X, y, **params)
+            candidates, splits = inner.cv_results_["params"], range(inner.n_splits_)
+            jobs = [Job(i, k, p, None) for i, p in enumerate(candidates) for k in splits]
+            inner.plan_ = plain_plan(jobs, why)
         else:
             inner._shelf = shelf = Shelf(self.estimator, data, split_params, self.n_jobs)
             inner.estimator = shelf.taking()
@@ -88,21 +92,27 @@ class StackedSearchMixin:
 
         Raises
         ------
+        ValueError
+            If `cv` is an iterator.
         AttributeError
             If there is neither data nor a fit.
         """
         if X is None:
             if not hasattr(self, "plan_"):
-                raise AttributeError(
-                    "There is no plan yet: pass X and y, or call `fit` first, with an estimator of "
-                    "skmtl, or a Pipeline that ends in one."
-                )
+                raise AttributeError("There is no plan yet: pass X and y, or call `fit` first.")
             plan: pd.DataFrame = self.plan_
             return plan
+        if hasattr(self.cv, "__next__"):
+            raise ValueError(
+                "`cv` is an iterator, which a plan would use up before the fit. Make it a list."
+            )
         data, split_params = self._routed(X, y, params)
         splitter = check_cv(self.cv, data.y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(data.X, data.y, **split_params))
         jobs = _jobs(self._candidates(), splits)
+        why = why_plain(self.estimator, data.fit_params)
+        if why is not None:
+            return plain_plan(jobs, why)
         return plan_jobs(self.estimator, data, jobs, self.max_memory)
 
     def _candidates(self) -> list[dict[str, Any]]:

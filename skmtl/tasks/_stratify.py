@@ -113,7 +113,7 @@ def read_groups(groups: Any, n_samples: int) -> np.ndarray:
         If there is not one group for each row.
     """
     if isinstance(groups, np.ma.MaskedArray):
-        groups = np.where(np.ma.getmaskarray(groups), None, groups.data)
+        groups = groups.tolist()  # None where masked
     column = np.asarray(groups)
     if column.ndim != 1:
         raise ValueError(f"`groups` must have one entry per row. Found shape {column.shape}.")

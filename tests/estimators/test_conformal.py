@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl import (
+    MultiTaskNetClassifier,
+    MultiTaskNetClassifierRegressor,
+    MultiTaskNetRegressor,
+)
 from skmtl.estimators._conformal import Conformity
 from skmtl.tasks import Task
 
@@ -158,6 +162,25 @@ def test_quantiles_are_moved_until_they_cover():
     inside = (ends[:, 0] <= Y_new["y"]) & (Y_new["y"] <= ends[:, 1])
     assert inside.mean() == pytest.approx(0.8, abs=0.05)
     assert not hasattr(make(max_epochs=1).fit(X, Y), "predict_quantiles")
+
+
+def test_quantiles_that_are_too_far_apart_meet_in_the_middle_at_most():
+    X, Y = draw(400, 5)
+    task = Task("y", "quantile", quantiles=(0.05, 0.5, 0.95))
+    y = Y["y"] * np.where(X[:, 1] > 0, 1.0, 0.02)  # of some rows the levels are close already
+    est = make(tasks=[task], max_epochs=100).fit(X, y.to_frame())
+    ends, levels = est.predict_interval(X, 0.3)["y"], est.predict_quantiles(X)["y"]
+    assert (ends[:, 0] <= ends[:, 1]).all()
+    met = ends[:, 0] == ends[:, 1]
+    assert met.any()
+    np.testing.assert_allclose(ends[met, 0], levels[met][:, [0, -1]].mean(axis=1))
+
+
+def test_only_numbers_have_intervals():
+    X, Y = draw(60, 0)
+    assert not hasattr(make(max_epochs=1).fit(X, Y[["c"]]), "predict_interval")
+    assert not hasattr(make(max_epochs=1).fit(X, Y["c"]), "predict_interval")
+    assert not hasattr(MultiTaskNetClassifier(), "predict_interval")
 
 
 def test_counts_are_not_negative():

@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -54,6 +55,10 @@ def table():
 def net(**params):
     small = {"hidden_layer_sizes": (8,), "max_epochs": 4, "n_members": 1, "random_state": 0}
     return MultiTaskNetClassifierRegressor(**{"dtype": "float64", **small, **params})
+
+
+def _named(frame):
+    return frame[["a", "b"]]
 
 
 def pipeline(**params):
@@ -268,7 +273,65 @@ def test_any_other_estimator_is_searched_over_as_scikit_learn_does(table):
     search = MultiTaskGridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X.a)
     theirs = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X.a)
     assert search.best_score_ == theirs.best_score_
-    assert not hasattr(search, "plan_")
+    for plan in (search.explain_plan(), search.explain_plan(X, X.a)):
+        assert set(plan["why"]) == {"not of skmtl"}
+        assert plan["n_fits"].tolist() == [1] * 4
+
+
+def test_callbacks_of_the_estimator_hear_what_they_hear_in_any_search(table):
+    callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    X, _ = table
+    heard = []
+    for kind in (MultiTaskGridSearchCV, GridSearchCV):
+        monitor = callback.ScoringMonitor(scoring="neg_mean_squared_error")
+        estimator = MultiTaskNetRegressor(max_epochs=3, n_members=1, random_state=0)
+        search = kind(estimator.set_callbacks(monitor), {"lr": [1e-3, 1e-2]}, cv=2, refit=False)
+        search.fit(X, X[["a", "b"]])
+        heard.append(len(monitor.get_logs().data))
+        if kind is MultiTaskGridSearchCV:
+            assert set(search.explain_plan()["why"]) == {"callbacks"}
+    assert heard == [12, 12]
+
+
+def test_routed_parameters_of_a_pipeline_are_the_nets(table):
+    X, Y = table
+    groups = np.arange(len(X)) % 6
+    grid = {"net__lr": [1e-3, 1e-2]}
+    results = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        for kind in (MultiTaskGridSearchCV, GridSearchCV):
+            search = kind(pipeline(), grid, cv=GroupKFold(3), n_jobs=2, refit=False)
+            results.append(search.fit(X, Y, groups=groups))
+        plan = results[0].explain_plan()
+        assert set(plan["how"]) == {"stacked"}
+        assert results[0].explain_plan(X, Y, groups=groups)["n_fits"].sum() == 6
+        # A step before the net that asks for weights gets them from scikit-learn.
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        weighed = MultiTaskGridSearchCV(pipeline().set_params(scale=scaler), grid, cv=2)
+        asks = weighed.estimator.named_steps["net"].set_fit_request(sample_weight=True)
+        asks.set_score_request(sample_weight=True)
+        weighed.set_params(refit=False).fit(X, Y, sample_weight=np.ones(len(X)))
+        assert weighed.explain_plan()["why"].str.contains("not the net's alone").all()
+    ours, theirs = (search.cv_results_["mean_test_score"] for search in results)
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_a_plan_does_not_use_up_the_splits(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3]}, cv=KFold(2).split(X))
+    with pytest.raises(ValueError, match="Make it a list"):
+        search.explain_plan(X, Y)
+    search.fit(X, Y)
+
+
+def test_the_settings_of_scikit_learn_hold_in_processes(table):
+    """Here that steps return frames, whose columns the last one names."""
+    X, Y = table
+    names = FunctionTransformer(_named)
+    steps = Pipeline([("scale", StandardScaler()), ("names", names), ("net", net())])
+    with sklearn.config_context(transform_output="pandas"):
+        search = MultiTaskGridSearchCV(steps, {"net__lr": [1e-3, 1e-2]}, cv=2, n_jobs=2)
+        assert np.isfinite(search.fit(X, Y).cv_results_["mean_test_score"]).all()
 
 
 def test_a_search_is_cloned_and_pickled(table):
