@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,8 @@ class Fit:
         Its nets, from the first one.
     was_stacked : bool, default=False
         Whether its last net was in a stack.
+    seconds : float, default=0.0
+        Of the training of its nets; in a stack its share, by members and epochs.
     """
 
     estimator: Any
@@ -60,6 +63,7 @@ class Fit:
     error: Exception | None = None
     trainings: list[Training] = field(default_factory=list)
     was_stacked: bool = False
+    seconds: float = 0.0
 
     @property
     def may_fit_alone(self) -> bool:
@@ -140,21 +144,38 @@ class Fits:
             self._groups = grouped(trainings, self._max_memory)
         return self._groups
 
-    def run(self) -> None:
-        """Train all nets, until each fit has come to its end."""
+    def run(self) -> Iterator[list[Group]]:
+        """Train all nets, until each fit has come to its end.
+
+        Yields
+        ------
+        list of Group
+            What is trained next.
+        """
         with ExitStack() as cleanup:
             for _, trainings in self._open:
                 cleanup.enter_context(closing(trainings))
             while self._open:
+                yield self.groups()
                 errors: dict[int, Exception] = {}
+                seconds: dict[int, float] = {}
                 stacked: set[int] = set()
                 for group in self.groups():
+                    start = time.perf_counter()
                     errors |= _train_group(group)
+                    seconds |= _shared(time.perf_counter() - start, group.trainings)
                     if group.why_single is None:
                         stacked |= {id(training) for training in group.trainings}
                 for fit, _ in self._open:
                     fit.was_stacked = id(fit.trainings[-1]) in stacked
+                    fit.seconds += seconds[id(fit.trainings[-1])]
                 self._advance(errors)
+
+
+def _shared(seconds: float, trainings: Sequence[Training]) -> dict[int, float]:
+    """Share out the time of a group, by id: by the members of each net and the epochs it took."""
+    effort = [max(1, len(t.net.history)) * t.net.module_.n_members for t in trainings]
+    return {id(t): seconds * own / sum(effort) for t, own in zip(trainings, effort, strict=True)}
 
 
 def grouped(trainings: Sequence[Training], max_memory: float | None = None) -> list[Group]:

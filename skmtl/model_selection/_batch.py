@@ -21,7 +21,7 @@ from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._callbacks import listeners
 from skmtl.estimators._parameters import contents
 from skmtl.estimators._preparing import Given, Memo
-from skmtl.estimators._stacking import Fit, Fits
+from skmtl.estimators._stacking import Fit, Fits, Group
 
 #: What a net's `fit` takes beside X and y.
 _FIT_PARAMS = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
@@ -241,13 +241,13 @@ def plan_jobs(
     Returns
     -------
     DataFrame
-        As :func:`fit_jobs` returns it; of estimators with several nets the first ones.
+        As :func:`fit_jobs` returns it; of fits of several nets, one after the other, the first ones.
     """
     front = _Front(estimator, data)
     plans = []
     for chunk in _chunks(front, jobs, max_memory):
         fits = Fits([fit for _, fit in chunk], max_memory)
-        plans.append(_rows_of(fits, chunk))
+        plans += [_rows_of(fits.groups(), chunk), _errors_of(chunk)]
     if others := [job for job in jobs if not front.has_net(job)]:
         plans.append(plain_plan(others, "not of skmtl"))
     return pd.concat(plans, ignore_index=True)
@@ -261,12 +261,13 @@ def _fit_share(
     for chunk in _chunks(front, jobs, max_memory):
         start = time.perf_counter()
         fits = Fits([fit for _, fit in chunk], max_memory)
-        plans.append(_rows_of(fits, chunk))
-        fits.run()
-        seconds = (time.perf_counter() - start) / len(chunk)
+        plans.append(_errors_of(chunk))
+        plans += [_rows_of(groups, chunk) for groups in fits.run()]
+        trained = sum(fit.seconds for _, fit in chunk)
+        beside = (time.perf_counter() - start - trained) / len(chunk)  # in common
         for job, fit in chunk:
             whole = fit.estimator if fit.error else front.whole(job, fit.estimator)
-            outcomes[id(job)] = Outcome(whole, fit.error, seconds)
+            outcomes[id(job)] = Outcome(whole, fit.error, fit.seconds + beside)
     others = [job for job in jobs if id(job) not in outcomes]
     for job in others:
         outcomes[id(job)] = front.fit_alone(job)
@@ -397,18 +398,22 @@ def _row(
     }
 
 
-def _rows_of(fits: Fits, chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
-    """Describe the groups that are next."""
+def _rows_of(groups: Sequence[Group], chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
+    """Describe what is trained next."""
     job_of = {id(fit.trainings[-1]): job for job, fit in chunk if fit.trainings}
     rows = []
-    for group in fits.groups():
+    for group in groups:
         jobs = [job_of[id(training)] for training in group.trainings]
         how = "stacked" if group.why_single is None else "single"
         n_members = sum(t.estimator.n_members_ for t in group.trainings)
         rows.append(_row(how, group.why_single or "", jobs, n_members, group.n_bytes))
+    return pd.DataFrame(rows)
+
+
+def _errors_of(chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
+    """Describe what cannot be trained."""
     failed: dict[str, list[Job]] = {}
     for job, fit in chunk:
         if fit.error is not None:
             failed.setdefault(f"{type(fit.error).__name__}: {fit.error}", []).append(job)
-    rows += [_row("error", why, jobs) for why, jobs in failed.items()]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row("error", why, jobs) for why, jobs in failed.items()])

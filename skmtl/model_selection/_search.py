@@ -60,7 +60,8 @@ class MultiTaskGridSearchCV(StackedSearchMixin, GridSearchCV):
     plan_ : DataFrame
         What was trained together, see :meth:`explain_plan`.
     cv_results_, best_estimator_, best_score_, best_params_, best_index_ : object
-        As in scikit-learn.  A fit's time is its share of the program that it was part of.
+        As in scikit-learn.  A fit's time is its share of the programs that it was part of, by
+        networks and epochs, and of what was done once for all fits.
 
     Notes
     -----

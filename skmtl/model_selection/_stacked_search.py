@@ -80,14 +80,15 @@ class StackedSearchMixin:
         X, y, **params : as in `fit`
             The data; without it, what the last `fit` has done.  With it nothing is trained, but
             the preprocessing is fitted.  Of a halving search, this is the first round, as if on
-            all rows.
+            all rows; of ``preset="best"`` and ``sharing="auto"`` the first candidate.
 
         Returns
         -------
         DataFrame
             A row per program: ``how`` ("stacked" or "single"; "error": parameters or data are not
-            valid, and ``why`` says how), ``why`` it is single, the positions of its ``candidates`` and ``splits``, ``n_fits``, ``n_members`` (networks)
-            and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
+            valid, and ``why`` says how), ``why`` it is single, the positions of its
+            ``candidates`` and ``splits``, ``n_fits`` that have a net in it, ``n_members``
+            (networks) and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
             from their shapes; without the tables).
 
         Raises

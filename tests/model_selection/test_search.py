@@ -268,6 +268,20 @@ def test_a_plan_tells_why_fits_are_single(table):
     assert plan["n_fits"].sum() == 8
 
 
+def test_a_plan_and_times_tell_of_all_nets_of_a_fit(table):
+    """Also of those that are trained after the first, and a wide net takes longer than a small one."""
+    X, Y = table
+    grid = {"preset": ["fast", "best"]}
+    estimator = net(max_epochs=3).set_params(n_members="auto", hidden_layer_sizes=(64, 64))
+    search = MultiTaskGridSearchCV(estimator, grid, cv=2).fit(X, Y)
+    best = clone(estimator).set_params(preset="best").fit(X, Y).candidates_.values()
+    n_nets = 2 * (1 + sum(candidate.n_members_ for candidate in best))
+    plan = search.explain_plan()
+    assert plan["n_members"].sum() == n_nets
+    fast, slow = search.cv_results_["mean_fit_time"]
+    assert slow > 1.5 * fast
+
+
 def test_any_other_estimator_is_searched_over_as_scikit_learn_does(table):
     X, _ = table
     search = MultiTaskGridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2).fit(X, X.a)
