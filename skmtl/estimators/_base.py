@@ -177,6 +177,8 @@ class BaseMultiTaskNet(
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together. Found one of them.")
+        if sample_weight_val is not None and validation is None:
+            raise ValueError("sample_weight_val is for the rows of X_val. Found it without X_val.")
         continues = bool(self.warm_start) and hasattr(self, "net_")
         return self._fit(Given(X, y, sample_weight, validation, continues, groups=groups))
 
@@ -192,8 +194,8 @@ class BaseMultiTaskNet(
         X, y : as in `fit`
             Rows.
         classes : dict, list or array, default=None
-            All classes that will ever occur: by task name, one entry per class task, or
-            (for a single task) the classes.  Read by the first call.
+            All classes that will ever occur: by task name, one entry per class task or per task,
+            or (for a single task) the classes.  Read by the first call.
         sample_weight : as in `fit`, default=None
             Weights.
 

@@ -18,7 +18,7 @@ from skmtl.estimators._parameters import (
     contents,
 )
 from skmtl.estimators._preprocessing import fit_preprocessing
-from skmtl.estimators._rows import Rows, choose_members, choose_rows, named_classes, read_rows
+from skmtl.estimators._rows import Rows, choose_members, choose_rows, read_rows
 from skmtl.features import read_features
 from skmtl.layers import Seeds
 from skmtl.tasks import TargetEncoder, TargetScaler
@@ -232,10 +232,28 @@ def _meet_labels(estimator: Any, train: Rows, *, is_first: bool) -> None:
 
 def _learn_tasks(estimator: Any, y: Any, classes: Any) -> None:
     encoder = TargetEncoder(estimator.tasks, estimator._default_kind)
-    estimator._encoder = encoder.fit(y, named_classes(classes, encoder, y))
+    estimator._encoder = encoder.fit(y, _named_classes(classes, encoder, y))
     estimator.tasks_ = encoder.tasks_
     check_kinds(estimator)
     if by_task := {t.name: encoder.classes_of(t) for t in estimator.tasks_ if t.has_classes}:
         estimator.classes_ = estimator._by_task(by_task)
     elif hasattr(estimator, "classes_"):
         del estimator.classes_
+
+
+def _named_classes(classes: Any, encoder: TargetEncoder, y: Any) -> dict[str, Any] | None:
+    """Return the classes that `partial_fit` got by the names of the tasks."""
+    if classes is None or isinstance(classes, dict):
+        return classes
+    tasks = encoder.fit(y).tasks_
+    if len(tasks) == 1:
+        return {tasks[0].name: classes}
+    of_classes = [task.name for task in tasks if task.has_classes]
+    listed = list(classes)
+    for names in (of_classes, [task.name for task in tasks]):
+        if len(listed) == len(names):
+            return dict(zip(names, listed, strict=True))
+    raise ValueError(
+        f"Parameter `classes` must have one entry for each of the class tasks {of_classes}, or be a "
+        f"dict. Found {len(listed)}."
+    )

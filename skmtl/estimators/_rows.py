@@ -160,40 +160,6 @@ def read_rows(
     return rows
 
 
-def named_classes(classes: Any, encoder: TargetEncoder, y: Any) -> dict[str, Any] | None:
-    """Turn what `partial_fit` got as classes into classes by task.
-
-    Parameters
-    ----------
-    classes : None, dict, list or array
-        By task name, or one entry per task, or the classes of the only task.
-    encoder : TargetEncoder
-        Fitted here on `y` to learn the names.
-    y : as in `fit`
-        Targets.
-
-    Returns
-    -------
-    dict of str to sequence, or None
-        Classes by task name.
-
-    Raises
-    ------
-    ValueError
-        If there is not one entry for each task.
-    """
-    if classes is None or isinstance(classes, dict):
-        return classes
-    names = [task.name for task in encoder.fit(y).tasks_]
-    listed = classes if isinstance(classes, list) and len(names) > 1 else [classes]
-    if len(listed) != len(names):
-        raise ValueError(
-            f"Parameter `classes` must have one entry for each of the {len(names)} tasks "
-            f"{names}, or be a dict. Found {len(listed)}."
-        )
-    return dict(zip(names, listed, strict=True))
-
-
 def choose_members(estimator: Any, rows: Rows, validation: Any, *, is_partial: bool) -> int:
     """Choose how many networks to train side by side.
 

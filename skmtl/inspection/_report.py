@@ -311,8 +311,8 @@ def _fit_and_score(
     except Exception as error:
         error.add_note(f"In sharing_report: {what}, tasks {list(metrics)}.")
         raise
-    # TaskScoring keeps "score" for the mean.
-    return {name: scores["task_score" if name == "score" else name] for name in metrics}
+    *of_tasks, _ = scores.values()  # the mean is the last
+    return dict(zip(metrics, of_tasks, strict=True))
 
 
 def _table(

@@ -84,7 +84,8 @@ class TaskScoring(BaseEstimator):
         -------
         dict of str to float
             A score per task, NaN for a task without a label here, and their mean over the
-            others under ``"score"``.  A task that is called "score" goes by "task_score".
+            others under ``"score"``.  A task that is called "score" goes by "task_score", with
+            "task_" before it as often as no other task has that name.
         """
         estimator, X = _unwrap(estimator, X)
         tasks = {task.name: i for i, task in enumerate(estimator.tasks_)}
@@ -99,9 +100,7 @@ class TaskScoring(BaseEstimator):
         rows = _Rows(estimator, X, y_true, sample_weight)
         scores = {name: rows.score(tasks[name], metric) for name, metric in metrics.items()}
         mean = self._mean(scores)
-        if "score" in scores:  # a task of that name makes room for the mean
-            scores["task_score"] = scores.pop("score")
-        return {**scores, "score": mean}
+        return {_key(name, tasks): score for name, score in scores.items()} | {"score": mean}
 
     def score(
         self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None
@@ -171,9 +170,9 @@ class TaskScorer(BaseEstimator):
         float
             Larger is better.
         """
-        scoring = TaskScoring({self.task: self.metric})
-        key = "task_score" if self.task == "score" else self.task
-        return scoring(estimator, X, y_true, sample_weight)[key]
+        scores = TaskScoring({self.task: self.metric})(estimator, X, y_true, sample_weight)
+        own, _ = scores.values()
+        return own
 
     def score(self, estimator: Any, X: Any, y_true: Any, sample_weight: Any = None) -> float:
         """Score the task; the same as calling the object.
@@ -306,7 +305,19 @@ class _Rows:
         if not labelled.any() or not output.is_known:
             return None
         y = np.where(mask, values, np.nan)[labelled]
+        if output.task.has_classes and np.nanmin(y) >= output.task.n_classes:
+            return None  # no label of a class that `fit` has seen
         return TaskOutput(output.task, output.values[labelled]), y, weights
+
+
+def _key(task: str, tasks: Mapping[str, Any]) -> str:
+    """Name the score of a task: ``"score"`` is the mean."""
+    if task != "score":
+        return task
+    key = "task_score"
+    while key in tasks:
+        key = f"task_{key}"
+    return key
 
 
 def _scored(metric: Any, output: TaskOutput, y: np.ndarray, options: dict[str, Any]) -> float:

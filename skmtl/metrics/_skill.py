@@ -21,7 +21,7 @@ def skill_score(
     classes look solved.  The loss goes by the kind of task, whatever it was trained by, so that
     losses can be compared:
 
-    - regression: squared error, R2;
+    - regression: squared error, R2; of a vector the mean over the columns that vary;
     - classes, ordered or not: cross-entropy, D2 log loss; of a multilabel task summed over its
       labelled cells;
     - count: Poisson deviance, D2 Tweedie score of power 1;
@@ -53,9 +53,11 @@ def skill_score(
 
 
 def _of_numbers(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:
-    if np.all(np.ptp(y, axis=0) == 0):
+    y = y.reshape(len(y), -1)
+    varies = np.ptp(y, axis=0) > 0  # of a constant column there is nothing to explain
+    if not varies.any():
         return np.nan
-    return float(r2_score(y, output.values, sample_weight=weight))
+    return float(r2_score(y[:, varies], output.values[:, varies], sample_weight=weight))
 
 
 def _of_counts(output: TaskOutput, y: np.ndarray, weight: np.ndarray | None) -> float:

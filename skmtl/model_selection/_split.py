@@ -199,6 +199,11 @@ class TaskStratifiedShuffleSplit(BaseShuffleSplit):
         shares = np.array([1 - self.test_size, self.test_size])
         for _ in range(self.n_splits):
             test = stratified_folds(targets, tasks, shares, random) == 1
+            if test.all() or not test.any():
+                raise ValueError(
+                    f"`test_size = {self.test_size!r}` of {len(test)} rows leaves one part empty. "
+                    "Change it, or bring more rows."
+                )
             yield (
                 random.permutation(np.flatnonzero(~test)),
                 random.permutation(np.flatnonzero(test)),

@@ -133,7 +133,7 @@ class TargetEncoder:
             {c: task.classes for task in self.tasks_ if task.has_classes for c in task.columns}
         )
         self.labelled_ = {
-            task.name: bool(frame[list(task.columns)].notna().to_numpy().any()) for task in tasks
+            task.name: any(bool(frame[c].notna().any()) for c in task.columns) for task in tasks
         }
         unlabelled = [name for name, labelled in self.labelled_.items() if not labelled]
         # Without any label at all there is nothing to warn of: who trains raises an error.
@@ -351,6 +351,8 @@ def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
     new = (codes < 0) & ~missing
     if new.any():
         codes[new] = _new_codes(column[new], task, unseen)
+        if (new | missing).all():
+            _warn_of_strangers(column[new], task)
     codes[missing] = np.nan
     return codes
 
@@ -368,16 +370,28 @@ def _places(column: pd.Series, task: Task) -> np.ndarray:
 def _new_codes(labels: pd.Series, task: Task, unseen: str) -> np.ndarray:
     """Return the codes of labels that are no known classes, or refuse them."""
     known = list(task.classes)
-    found = sorted({str(label) for label in labels})
+    by_text = {str(label): label for label in labels}
+    found = sorted(by_text)
     # A column of a multilabel task has no room for a third label.
     if unseen == "error" or task.kind == "multilabel":
         raise ValueError(
             f"Task {task.name!r}: column {str(labels.name)!r} holds classes that were not "
-            f"seen before: {found[:5]}. Known are {known[:10]}. Name all classes "
+            f"seen before: {[by_text[text] for text in found[:5]]}. Known are {known[:10]}. Name all classes "
             f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
             f"{_of_another_type(known, labels)}"
         )
     return len(known) + np.searchsorted(found, [str(label) for label in labels])
+
+
+def _warn_of_strangers(labels: pd.Series, task: Task) -> None:
+    """Tell of a column none of whose labels is a class."""
+    warnings.warn(
+        f"Task {task.name!r} is not scored: no label in column {str(labels.name)!r} is of a class that was "
+        f"seen in fit, such as {labels.iloc[0]!r}. Known are {list(task.classes)[:10]}."
+        f"{_of_another_type(task.classes, labels)}",
+        TaskWarning,
+        stacklevel=5,
+    )
 
 
 def _of_another_type(known: Sequence[Any], new: Iterable[Any]) -> str:

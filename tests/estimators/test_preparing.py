@@ -76,3 +76,35 @@ def test_what_comes_after_the_split_is_drawn_as_alone():
     _, second = prepared(memo, early_stopping=True)
     _, alone = prepared(Memo(), early_stopping=True)
     assert second.seeds.draw() == alone.seeds.draw()
+
+
+def test_classes_of_partial_fit_by_name_by_order_and_alone():
+    words = pd.DataFrame({"a": ["x", "y"] * 5, "n": np.arange(10.0), "b": ["u", "v"] * 5})
+    features = np.arange(10.0)[:, None]
+
+    def classes(given, columns):
+        est = MultiTaskNetClassifierRegressor(random_state=0)
+        found = est.partial_fit(features, words[columns], classes=given).classes_
+        return {name: labels.tolist() for name, labels in found.items()}
+
+    both, three = [["x", "y", "z"], ["u", "v", "w"]], ["a", "n", "b"]
+    expected = dict(zip("ab", both, strict=True))
+    for given in (both, tuple(both), [both[0], None, both[1]], expected):
+        assert classes(given, three) == expected
+    assert classes([both[0]], ["a", "n"]) == {"a": both[0]}
+    assert classes(both[0], ["a"]) == {"a": both[0]}
+    with pytest.raises(ValueError, match=r"one entry for each of the class tasks \['a', 'b'\]"):
+        classes([both[0]], three)
+
+
+def test_weights_of_validation_rows_need_the_rows():
+    with pytest.raises(ValueError, match="Found it without X_val"):
+        MultiTaskNetClassifierRegressor().fit(X, Y, sample_weight_val=np.ones(3))
+
+
+@pytest.mark.parametrize("name", [True, False, 0, ("a", 1)], ids=str)
+def test_a_column_may_be_called_anything(name):
+    frame = pd.DataFrame({"a": np.arange(40.0)})
+    Y = pd.concat([pd.Series(frame["a"] % 2 > 0, name=name), frame["a"].rename("other")], axis=1)
+    est = MultiTaskNetClassifierRegressor(max_epochs=2, random_state=0).fit(frame, Y)
+    assert est.predict(frame).columns.tolist() == [name, "other"]

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.estimators import _rows
-from skmtl.estimators._rows import Rows, choose_rows, named_classes, split_rows
+from skmtl.estimators._rows import Rows, choose_rows, split_rows
 from skmtl.features import FeatureWarning
 from skmtl.layers import Seeds
 from skmtl.tasks import TargetEncoder, TaskWarning
@@ -46,15 +46,6 @@ def test_labelled_leaves_out_rows_without_a_label():
     rows, _ = rows_of(pd.DataFrame({"a": [1.5, None, 2.5], "b": [0.5, None, None]}))
     assert len(rows.labelled()) == 2
     np.testing.assert_array_equal(rows.labelled().targets.values[:, 0], [1.5, 2.5])
-
-
-def test_classes_by_name_by_order_and_alone():
-    Y = pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"]})
-    assert named_classes(None, TargetEncoder(), Y) is None
-    assert named_classes([["x"], ["u"]], TargetEncoder(), Y) == {"a": ["x"], "b": ["u"]}
-    assert named_classes(["x", "z"], TargetEncoder(), Y[["a"]]) == {"a": ["x", "z"]}
-    with pytest.raises(ValueError, match=r"one entry for each of the 2 tasks.*Found 1"):
-        named_classes([["x"]], TargetEncoder(), Y)
 
 
 def test_validation_rows_through_the_steps_of_a_pipeline(table, make):

@@ -31,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskNetClassifierRegressor, Task, TaskScoring, task_scorer
+from skmtl.tasks import TaskWarning
 
 METRICS = {"price": "r2", "sold": "roc_auc"}
 
@@ -283,3 +284,32 @@ def test_weights_in_a_frame_go_by_name_or_are_refused(table, est):
         est.score(X, Y, W.rename(columns={"price": "prize"}))
     with pytest.raises(ValueError, match=r"must have shape \(150,\) or \(150, 3\)"):
         score(est, X, Y, sample_weight=W.to_numpy()[:, :2])
+
+
+def test_labels_of_which_none_is_a_class_have_no_score():
+    """As if they were missing, whatever the metric, and with a warning that says what they are."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    Y = pd.DataFrame({"p": X[:, 0], "k": np.digitize(X[:, 1], [-1, 1])})
+    est = small(tasks=None).fit(X, Y)
+    alone = TaskScoring({"p": "skill"})(est, X, Y)["p"]
+    words = Y.assign(k=Y["k"].astype(str))
+    for metrics in (None, {"p": "skill", "k": "accuracy"}, {"p": "skill", "k": "neg_log_loss"}):
+        with pytest.warns(TaskWarning, match=r"Task 'k' is not scored.*make them alike"):
+            scores = TaskScoring(metrics)(est, X, words)
+        assert np.isnan(scores["k"])
+        assert scores["score"] == alone
+    words = words.astype({"k": object})
+    words.loc[0, "k"] = Y.loc[0, "k"]  # one that is known: the others are wrong predictions
+    assert TaskScoring({"k": "accuracy"})(est, X, words)["k"] <= 1 / 80
+
+
+def test_tasks_that_have_the_names_of_scores():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    Y = pd.DataFrame({"score": X[:, 0], "task_score": X[:, 1]})
+    est = small(tasks=None).fit(X, Y)
+    scores = TaskScoring()(est, X, Y)
+    assert list(scores) == ["task_task_score", "task_score", "score"]
+    assert scores["task_task_score"] == pytest.approx(r2_score(Y["score"], est.predict(X)["score"]))
+    for name, key in (("score", "task_task_score"), ("task_score", "task_score")):
+        assert task_scorer(name)(est, X, Y) == scores[key]

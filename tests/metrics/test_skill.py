@@ -150,3 +150,15 @@ def test_the_loss_of_training_does_not_change_the_score(rng):
     assert skill_score(TaskOutput(robust, predicted), y[:, 0]) == skill_score(
         TaskOutput(NUMBER, predicted), y[:, 0]
     )
+
+
+def test_a_constant_column_of_a_vector_is_left_out(rng):
+    """Of it there is nothing to explain, and R2 would be 1 or 0, by the last bit."""
+    task = Task("v", "regression", columns=("a", "b"))
+    y = np.column_stack([rng.normal(size=50), np.full(50, 5.0)])
+    near = np.column_stack([0.9 * y[:, 0], np.full(50, 5 + 1e-6)])
+    expected = r2_score(y[:, 0], near[:, 0])
+    assert skill_score(TaskOutput(task, near), y) == pytest.approx(expected)
+    null = np.column_stack([np.full(50, y[:, 0].mean()), np.full(50, 5.0)])
+    assert skill_score(TaskOutput(task, null), y) == pytest.approx(0)
+    assert np.isnan(skill_score(TaskOutput(task, y), np.full((50, 2), 5.0)))

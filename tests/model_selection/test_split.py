@@ -115,3 +115,5 @@ def test_errors(table):
         next(TaskStratifiedKFold(1).split(table, table))
     with pytest.raises(ValueError, match="`test_size` must be a number between 0 and 1"):
         next(TaskStratifiedShuffleSplit(test_size=2).split(table, table))
+    with pytest.raises(ValueError, match=r"`test_size = 0.2` of 2 rows leaves one part empty"):
+        next(TaskStratifiedShuffleSplit(test_size=0.2).split(np.zeros(2), [1.5, 2.5]))

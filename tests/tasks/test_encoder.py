@@ -187,6 +187,14 @@ def test_labels_of_another_type_than_the_classes_are_told_of():
         encoder.fit(pd.DataFrame({"k": ["0", "1"]})).transform(pd.DataFrame({"k": [0, 1]}))
 
 
+def test_new_classes_are_told_of_as_they_are():
+    encoder = TargetEncoder("classification").fit(pd.DataFrame({"k": [0.0, 1.0]}))
+    with pytest.raises(
+        ValueError, match=r"not seen before: \[2\.0, 3\.0\]\. Known are \[0\.0, 1\.0\]"
+    ):
+        encoder.transform(pd.DataFrame({"k": [0.0, 3.0, 2.0]}))
+
+
 def test_unseen_classes_get_the_next_codes_for_scoring(encoder):
     targets = encoder.transform(Y.assign(word=["d", "c", "a", None]), unseen="code")
     assert targets.values[:, 1].tolist() == [3, 2, 0, 0]
