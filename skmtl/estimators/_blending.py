@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skmtl.tasks import Targets, Task, TaskOutput
+from skmtl.tasks import Targets, Task, TaskOutput, column_spans
 
 #: The largest number of draws of the selection.
 MOST_DRAWS = 20
@@ -66,20 +66,19 @@ def select_weights(
     R. Caruana, A. Niculescu-Mizil, G. Crew, A. Ksikes: Ensemble Selection from Libraries of
     Models, ICML 2004, sections 2.1 and 2.2.
     """
-    chosen, start = np.zeros((len(outputs), len(outputs[0]))), 0
+    chosen = np.zeros((len(outputs), len(outputs[0])))
     chosen[0] = 1.0
+    spans = column_spans(output.task for output in outputs[0])
     for position, of_networks in enumerate(zip(*outputs, strict=True)):
-        task = of_networks[0].task
-        columns = slice(start, start + task.n_columns)
-        start = columns.stop
-        known = targets.mask[:, columns] & (weights[:, columns] > 0)
+        task, span = of_networks[0].task, spans[position]
+        known = weights[:, span] > 0
         rows = known.any(axis=1)
         if not rows.any() or not all(output.is_known for output in of_networks):
             continue
         values = np.stack([output.values[rows] for output in of_networks])
-        cells = np.where(known, weights[:, columns], 0.0)[rows]
-        y = np.where(known, targets.values[:, columns], 0.0)[rows]
-        n_labels = _told_by(task, y[cells.any(axis=1)])
+        cells = weights[rows, span]
+        y = np.where(known, targets.values[:, span], 0.0)[rows]
+        n_labels = _told_by(task, y)
         share = n_labels / (n_labels + TRUST)
         chosen[:, position] *= 1 - share
         chosen[:, position] += share * _selected(task, values, y, cells)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from skmtl.tasks import Targets, TaskOutput
+from skmtl.tasks import Targets, TaskOutput, column_spans
 
 #: Logarithm of the largest temperature, and of the inverse of the least one.
 _BOUND = 3.0
@@ -38,19 +38,17 @@ def fit_temperatures(
     C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger: On Calibration of Modern Neural Networks,
     ICML 2017, section 4.2.
     """
-    found, start = {}, 0
-    for output in outputs:
-        columns = slice(start, start + output.task.n_columns)
-        start = columns.stop
+    found = {}
+    for output, span in zip(outputs, column_spans(o.task for o in outputs), strict=True):
         if not output.task.has_classes:
             continue
-        known = targets.mask[:, columns] & (weights[:, columns] > 0)
-        cells = np.nonzero(known)
-        codes = targets.values[:, columns][cells].astype(np.intp)
+        own = weights[:, span]
+        cells = np.nonzero(own)
+        codes = targets.values[:, span][cells].astype(np.intp)
         found[output.task.name] = 1.0
         if output.is_known and len(np.unique(codes)) > 1:
             logits = np.log(output.probabilities[cells].clip(1e-15))
-            found[output.task.name] = _temperature(logits, codes, weights[:, columns][cells])
+            found[output.task.name] = _temperature(logits, codes, own[cells])
     return found
 
 

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl.estimators._predicting import PredictionMixin, has_class_task, has_number_task
-from skmtl.tasks import TaskOutput
+from skmtl.tasks import TaskOutput, column_spans
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,10 @@ class Conformity:
         Conformity
             The scores.
         """
-        scores, start = {}, 0
-        for output in outputs:
-            columns = slice(start, start + output.task.n_columns)
-            found = _distance(output, values[:, columns])
-            scores[output.task.name] = np.where(mask[:, columns], found, np.nan)
-            start = columns.stop
+        scores = {}
+        for output, span in zip(outputs, column_spans(o.task for o in outputs), strict=True):
+            found = _distance(output, values[:, span])
+            scores[output.task.name] = np.where(mask[:, span], found, np.nan)
         return cls(scores)
 
     def reach(self, task: str, coverage: float, *, joint: bool) -> np.ndarray:

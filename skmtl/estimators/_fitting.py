@@ -206,8 +206,7 @@ def _new_net(
 ) -> tuple[TaskNet, Callable[[int], TaskNet]]:
     """Build a net, and what builds its like for other numbers of members."""
     scheme = resolve(estimator.sharing, Sharing, "sharing")
-    labelled = train.targets.mask & (train.weights > 0)
-    estimator.sharing_ = scheme.adapt(train.targets.values, labelled, estimator.tasks_)
+    estimator.sharing_ = scheme.adapt(train.targets.values, train.targets.mask, estimator.tasks_)
     inputs = memo.once(("inputs", id(train)), lambda: _inputs(estimator._preprocess, train))
     encoding = _encoding(estimator, inputs, train, memo)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skmtl._strategy import did_you_mean
-from skmtl.tasks import TargetEncoder, Targets, Task, spread_sample_weight
+from skmtl.tasks import TargetEncoder, Targets, Task, column_spans, spread_sample_weight
 
 
 def check_sample_weight(sample_weight: Any, n_samples: int, tasks: tuple[Task, ...]) -> np.ndarray:
@@ -61,10 +61,9 @@ def cell_weights(
     """
     by_task = _class_weights(class_weight, encoder.tasks_)
     weights = np.zeros_like(targets.values)
-    column = 0
-    for i, task in enumerate(encoder.tasks_):
-        span = slice(column, column + task.n_columns)
-        column = span.stop
+    for i, (task, span) in enumerate(
+        zip(encoder.tasks_, column_spans(encoder.tasks_), strict=True)
+    ):
         mask = targets.mask[:, span] & (sample_weight[:, i : i + 1] > 0)
         cells = np.where(mask, sample_weight[:, i : i + 1], 0.0)
         if by_task.get(task.name) is not None and mask.any():

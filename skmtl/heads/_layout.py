@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skmtl._strategy import resolve
 from skmtl.heads._base import Head
-from skmtl.tasks import Loss
+from skmtl.tasks import Loss, column_spans
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,7 @@ class Layout:
                 )
             )
             task, row, weight = task + n, row + n * width, weight + n_weights
-        ends = np.cumsum([spec.n_columns for spec in specs]).tolist()
-        columns = [slice(end - s.n_columns, end) for s, end in zip(specs, ends, strict=True)]
+        columns = column_spans(specs)
         return cls(
             tuple(groups),
             tuple(specs[i].name for i in order),

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from skmtl._strategy import did_you_mean
 from skmtl.metrics._repeaters import repeater_of
 from skmtl.metrics._skill import skill_score
-from skmtl.tasks import TaskOutput, spread_sample_weight
+from skmtl.tasks import TaskOutput, column_spans, spread_sample_weight
 
 #: The metric behind ``score``: R2 for regression tasks, D2 log loss for class tasks, and so on.
 SKILL = "skill"
@@ -242,9 +242,7 @@ class _Rows:
         self.weights = None
         if sample_weight is not None:
             self.weights = spread_sample_weight(sample_weight, len(self.targets), tasks)
-        ends = np.cumsum([output.task.n_columns for output in self.outputs])
-        starts = [0, *ends[:-1]]
-        self.columns = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+        self.columns = column_spans(tasks)
 
     def score(self, position: int, metric: Any) -> float:
         task = self.outputs[position].task

@@ -14,6 +14,7 @@ from skmtl.layers import Inputs, Seeds, check_choice, check_flag
 from skmtl.sharing._base import Body, Sharing
 from skmtl.sharing._chain_bodies import FeatureChainBody, OutputChainBody
 from skmtl.sharing._hard import HardBody
+from skmtl.tasks import column_spans
 
 PASSES = ("outputs", "features")
 
@@ -95,10 +96,9 @@ class Chain(Sharing):
         if self.order != "auto":
             hint = did_you_mean(self.order, ["auto"])
             raise ValueError(f"{_RULE} Found `order = {self.order!r}`.{hint}")
-        ends = np.cumsum([task.n_columns for task in tasks]).tolist()
         counts = {
-            task.name: int(mask[:, end - task.n_columns : end].any(axis=1).sum())
-            for task, end in zip(tasks, ends, strict=True)
+            task.name: int(mask[:, span].any(axis=1).sum())
+            for task, span in zip(tasks, column_spans(tasks), strict=True)
         }
         order = sorted(counts, key=lambda name: -counts[name])  # stable
         return clone(self).set_params(order=order)

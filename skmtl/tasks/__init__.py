@@ -22,3 +22,4 @@ from skmtl.tasks._task import KINDS as KINDS
 from skmtl.tasks._task import Kind as Kind
 from skmtl.tasks._task import Task as Task
 from skmtl.tasks._task import TaskWarning as TaskWarning
+from skmtl.tasks._task import column_spans as column_spans

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skmtl.tasks._task import Task
+from skmtl.tasks._task import Task, column_spans
 
 #: With fewer rows that both tasks label, any two of them agree perfectly.
 SMALLEST_OVERLAP = 3
@@ -59,8 +59,7 @@ def label_affinity(values: np.ndarray, mask: np.ndarray, tasks: Sequence[Task]) 
     array([[1.  , 0.89],
            [0.89, 1.  ]])
     """
-    ends = np.cumsum([task.n_columns for task in tasks])
-    spans = [slice(end - task.n_columns, end) for task, end in zip(tasks, ends, strict=True)]
+    spans = column_spans(tasks)
     labelled = np.column_stack([mask[:, span].all(axis=1) for span in spans])
     tables = [
         _columns(values[:, span], labelled[:, i], tasks[i]) for i, span in enumerate(spans)

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.utils import check_consistent_length
 
 from skmtl.tasks._encoder import Targets
-from skmtl.tasks._task import Task
+from skmtl.tasks._task import Task, column_spans
 
 #: Regression targets are stratified over this many quantile bins.
 N_BINS = 5
@@ -226,10 +226,7 @@ def _codes(targets: Targets, tasks: tuple[Task, ...]) -> np.ndarray:
     A multilabel task has a column of codes for each of its own.
     """
     codes = []
-    start = 0
-    for task in tasks:
-        span = slice(start, start + task.n_columns)
-        start = span.stop
+    for task, span in zip(tasks, column_spans(tasks), strict=True):
         if task.has_classes:
             own = np.where(targets.mask[:, span], targets.values[:, span], -1)
             codes.append(own.astype(np.intp))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from numbers import Real
 from typing import Any
 
@@ -211,3 +211,20 @@ class Task:
         if self.quantiles not in {(), QUANTILES}:
             parts.append(f"quantiles={list(self.quantiles)}")
         return f"Task({', '.join(parts)})"
+
+
+def column_spans(tasks: Iterable[Any]) -> list[slice]:
+    """Return where the columns of each task stand among the columns of all.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+        Or of anything else with ``n_columns``.
+
+    Returns
+    -------
+    list of slice
+        In the order of the tasks.
+    """
+    edges = [0, *accumulate(task.n_columns for task in tasks)]
+    return [slice(*pair) for pair in pairwise(edges)]
