@@ -20,6 +20,7 @@ from torch import nn
 
 from skmtl._frames import frame_to_pandas, is_frame
 from skmtl.estimators._building import rebuild_net
+from skmtl.estimators._callbacks import listeners
 from skmtl.estimators._parameters import contents, text_of
 from skmtl.estimators._preparing import Given
 from skmtl.estimators._training import Training
@@ -285,7 +286,7 @@ def _made_of(estimator: Any, given: Given) -> dict[str, tuple[str, str]]:
     found |= {f"the version of {name}": (number, number) for name, number in versions.items()}
     found["the estimator"] = (type(estimator).__name__,) * 2
     # They may end a fit.
-    callbacks = [type(each).__qualname__ for each in split_callbacks(estimator.callbacks)[1]]
+    callbacks = [type(each).__qualname__ for each in listeners(estimator)]
     found["parameter `callbacks`"] = (str(callbacks),) * 2
     X_val, y_val, weight_val = given.validation or (None, None, None)
     data = {"X": given.X, "y": given.y, "sample_weight": given.sample_weight}

@@ -112,22 +112,31 @@ def check_parameters(estimator: Any) -> None:
 
 
 #: What the network, its optimiser and the tasks were built from: fixed once there is a net.
-_BUILT_FROM = (
-    *(
-        "tasks",
-        "preset",
-        "sharing",
-        "loss_weights",
-        "normalize_losses",
-        "trunk",
-        "hidden_layer_sizes",
-        "activation",
-        "dropout",
-        "n_bins",
-    ),
-    *("head_layer_sizes", "penalty", "n_members", "bagging", "optimizer", "weight_decay"),
-    *("ema_decay", "batch_size", "preprocess", "device", "dtype", "callbacks", "net_params"),
-)
+_BUILT_FROM = [
+    "tasks",
+    "preset",
+    "sharing",
+    "loss_weights",
+    "normalize_losses",
+    "trunk",
+    "hidden_layer_sizes",
+    "activation",
+    "dropout",
+    "n_bins",
+    "head_layer_sizes",
+    "penalty",
+    "n_members",
+    "bagging",
+    "optimizer",
+    "weight_decay",
+    "ema_decay",
+    "batch_size",
+    "preprocess",
+    "device",
+    "dtype",
+    "callbacks",
+    "net_params",
+]
 
 
 def check_whole_fit(estimator: Any, *, is_one: bool) -> None:

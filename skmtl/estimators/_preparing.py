@@ -25,13 +25,32 @@ from skmtl.tasks import TargetEncoder, TargetScaler
 
 #: Parameters that have no say in anything that happens here.
 _LATER = frozenset(
-    (
-        *("sharing", "loss_weights", "hidden_layer_sizes", "activation", "dropout", "n_bins"),
-        *("head_layer_sizes", "penalty", "optimizer", "lr", "weight_decay", "ema_decay"),
-        *("batch_size", "max_epochs", "n_iter_no_change", "tol", "calibration", "verbose"),
-        *("n_threads", "callbacks", "net_params", "checkpoint", "random_state"),
+    [
+        "sharing",
+        "loss_weights",
+        "hidden_layer_sizes",
+        "activation",
+        "dropout",
+        "n_bins",
+        "head_layer_sizes",
+        "penalty",
+        "optimizer",
+        "lr",
+        "weight_decay",
+        "ema_decay",
+        "batch_size",
+        "max_epochs",
+        "n_iter_no_change",
+        "tol",
+        "calibration",
+        "verbose",
+        "n_threads",
+        "callbacks",
+        "net_params",
+        "checkpoint",
+        "random_state",
         "deterministic",
-    )
+    ]
 )
 
 

@@ -322,9 +322,8 @@ class _Front:
 
     def fit_alone(self, job: Job) -> Outcome:
         """Fit what has no net of ours, as scikit-learn does."""
-        whole, start, data, error = self._whole(job), time.perf_counter(), self.data, None
-        X, y = _safe_split(whole, data.X, data.y, job.train)
-        params = _check_method_params(data.X, params=data.fit_params, indices=job.train)
+        whole, start, error = self._whole(job), time.perf_counter(), None
+        X, y, params = self._rows(job, whole)
         try:
             whole.fit(X, y, **params)
         except Exception as raised:  # noqa: BLE001 - belongs to this fit, others go on
@@ -350,6 +349,12 @@ class _Front:
         whole.steps = [*steps, (whole.steps[-1][0], net)]
         return whole
 
+    def _rows(self, job: Job, whole: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """Return the training rows, and the parameters of `fit` that go with them."""
+        data = self.data
+        X, y = _safe_split(whole, data.X, data.y, job.train)
+        return X, y, _check_method_params(data.X, params=data.fit_params, indices=job.train)
+
     def _whole(self, job: Job) -> Any:
         return clone(self.estimator).set_params(**clone(job.params, safe=False))
 
@@ -365,9 +370,7 @@ class _Front:
         """Return the fitted steps before the net, and what the net is given; once for all."""
         key = self._key(job, whole)
         if key not in self._given:
-            data = self.data
-            X, y = _safe_split(whole, data.X, data.y, job.train)
-            params = _check_method_params(data.X, params=data.fit_params, indices=job.train)
+            X, y, params = self._rows(job, whole)
             params = params_of_net(whole, params) or {}
             steps: Any = []
             if isinstance(whole, Pipeline) and len(whole.steps) > 1:

@@ -9,7 +9,6 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - halvin
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
-    ParameterGrid,
     ParameterSampler,
     RandomizedSearchCV,
 )
@@ -103,9 +102,6 @@ class MultiTaskGridSearchCV(StackedSearchMixin, GridSearchCV):
             return_train_score=return_train_score,
         )  # fmt: skip
         self.max_memory = max_memory
-
-    def _candidates(self) -> list[dict[str, Any]]:
-        return list(ParameterGrid(self.param_grid))
 
 
 class MultiTaskRandomizedSearchCV(StackedSearchMixin, RandomizedSearchCV):
@@ -280,6 +276,3 @@ class MultiTaskHalvingSearchCV(StackedSearchMixin, HalvingGridSearchCV):
             random_state=random_state, n_jobs=n_jobs, verbose=verbose,
         )  # fmt: skip
         self.max_memory = max_memory
-
-    def _candidates(self) -> list[dict[str, Any]]:
-        return list(ParameterGrid(self.param_grid))

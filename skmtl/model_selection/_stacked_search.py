@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from joblib import parallel_config
 from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
@@ -118,7 +118,8 @@ class StackedSearchMixin:
 
     def _candidates(self) -> list[dict[str, Any]]:
         """Return the candidates of the first round."""
-        raise NotImplementedError
+        theirs: Any = self
+        return list(ParameterGrid(theirs.param_grid))
 
     def _routed(self, X: Any, y: Any, params: dict[str, Any]) -> tuple[Data, dict[str, Any]]:
         """Part what is for the estimator's `fit` from what is for the splitter."""
