@@ -102,6 +102,7 @@ PUBLIC = {
         "Task",
         "TaskOutput",
         "TaskWarning",
+        "column_spans",
         "declare_tasks",
         "group_tasks",
         "infer_kind",

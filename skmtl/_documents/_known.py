@@ -23,6 +23,7 @@ from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     Binarizer,
+    FunctionTransformer,
     KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
@@ -47,7 +48,8 @@ HOOKS = frozenset({*vars(nn.Module()), "_compiled_call_impl"}) - {
     "_modules",
 }
 
-#: scikit-learn's that hold arrays and numbers alone, and neither functions nor names of files.
+#: scikit-learn's that hold arrays and numbers alone, and neither functions nor names of files; one
+#: that may hold functions is known without them, as `remainder="passthrough"` has it.
 _SKLEARN = (
     Binarizer,
     ColumnTransformer,
@@ -56,6 +58,7 @@ _SKLEARN = (
     FactorAnalysis,
     FeatureHasher,
     FeatureUnion,
+    FunctionTransformer,
     HashingVectorizer,
     IncrementalPCA,
     KBinsDiscretizer,
@@ -138,6 +141,24 @@ def find_class(path: Any) -> type | None:
         return None
     is_own = isinstance(found, type) and path_of(found) == path
     return found if is_own else None
+
+
+def holds_functions(cls: type, state: dict[str, Any]) -> bool:
+    """Tell whether an object would call what it holds.
+
+    Parameters
+    ----------
+    cls : type
+        A known class.
+    state : dict
+        Attributes by name.
+
+    Returns
+    -------
+    bool
+        Whether it is a ``FunctionTransformer`` with a function, or a class in place of one.
+    """
+    return issubclass(cls, FunctionTransformer) and any(map(callable, state.values()))
 
 
 def find_solver(path: Any) -> Any:

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skmtl._documents._file import FileError
-from skmtl._documents._known import HOOKS, find_class, find_solver
+from skmtl._documents._known import HOOKS, find_class, find_solver, holds_functions
 from skmtl._frames import empty_from
 from skmtl.training import TaskNet
 
@@ -202,7 +202,10 @@ class Reader:
             raise FileError(f"The file holds a {cls.__name__} as a plain object.")
         made = cls.__new__(cls)
         self._made[node["id"]] = made
-        self.restore(made, _defaults(cls) | self._state(node, cls))
+        state = _defaults(cls) | self._state(node, cls)
+        if holds_functions(cls, state):
+            raise FileError(f"The file holds a {cls.__name__} with a function.")
+        self.restore(made, state)
         return made
 
     def restore(self, made: Any, state: dict[str, Any]) -> None:

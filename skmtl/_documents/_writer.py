@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from skmtl._documents._known import HOOKS, find_class, find_solver, path_of
+from skmtl._documents._known import HOOKS, find_class, find_solver, holds_functions, path_of
 from skmtl._frames import describe_empty, is_frame
 from skmtl.training import TaskNet
 
@@ -225,6 +225,8 @@ class Writer:
             type(None),
         ):
             self.refuse(value)  # what it holds beside its attributes would be lost
+        if holds_functions(type(value), state or {}):
+            self.refuse(value)
         return {"is": "object", "class": name, "state": self.node(self.kept(value, state or {}))}
 
     def kept(self, value: Any, state: dict[str, Any]) -> dict[str, Any]:

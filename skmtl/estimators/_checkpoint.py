@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -301,17 +301,27 @@ def _digest(text: str) -> str:
 
 def _plain(data: Any) -> Any:
     """Return data in a form whose hash depends on its content alone."""
-    if isinstance(data, torch.Tensor):
-        return data.detach().cpu().numpy()
+    if isinstance(data, Mapping):  # joblib's hash sorts the keys, whose order is that of the tasks
+        return [(repr(key), _plain(value)) for key, value in data.items()]
     if is_frame(data):
         frame = frame_to_pandas(data)
         columns = [frame.iloc[:, i] for i in range(frame.shape[1])]
         return [(repr(c.name), _type_of(c), np.ascontiguousarray(c)) for c in columns]
-    if isinstance(data, np.ndarray):
-        return np.ascontiguousarray(data)  # joblib's hash looks at the order of the memory too
     if sparse.issparse(data):
         rows = data.tocsr()  # not what is noted on the side, as whether indices are sorted
         return [rows.shape, rows.indptr, rows.indices, rows.data]
+    return _plain_array(data)
+
+
+def _plain_array(data: Any) -> Any:
+    if isinstance(data, torch.Tensor):
+        cells = data.detach().cpu()
+        is_narrow = cells.is_floating_point() and cells.itemsize < 4  # numpy has no bfloat16
+        return [str(cells.dtype), (cells.float() if is_narrow else cells).numpy()]
+    if isinstance(data, np.ma.MaskedArray):
+        return [np.ascontiguousarray(data.data), np.ma.getmaskarray(data)]
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data)  # joblib's hash looks at the order of the memory too
     return data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,9 @@ def split_columns(
         Objects by position: strings, NaN where missing.
     """
     if kinds is None:
-        return np.asarray(X), _NO_WORDS
+        if isinstance(X, pd.DataFrame):  # beside an array
+            X = np.column_stack([_numbers(X.iloc[:, i]) for i in range(X.shape[1])])
+        return X, _NO_WORDS
     X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)  # an array beside a frame
     words = word_columns(X, kinds) if "word" in kinds else _NO_WORDS
     return next(number_blocks(X, kinds, zones, _ALL_COLUMNS)), words
@@ -288,13 +291,38 @@ def _numbers(column: pd.Series) -> np.ndarray:
     try:
         if column.dtype.kind in "mM":
             raise TypeError(column.dtype)
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except OverflowError as error:
         raise ValueError(
             f"Column {column.name!r} of X holds whole numbers beyond 1e308. Scale it, or take logarithms."
         ) from error
     except (TypeError, ValueError) as error:
         raise ValueError(_complaint(column, "numbers")) from error
+    check_finite(column, numbers)
+    return numbers
+
+
+def check_finite(column: pd.Series, numbers: np.ndarray) -> None:
+    """Refuse infinity.
+
+    Parameters
+    ----------
+    column : Series of shape (n_samples,)
+        For its name.
+    numbers : ndarray of shape (n_samples,)
+        What it holds; NaN where missing.
+
+    Raises
+    ------
+    ValueError
+        If a number is infinite.
+    """
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        raise ValueError(
+            f"Column {column.name!r} of X contains infinity, in {int(infinite.sum())} rows. Mark a "
+            "missing value as NaN, or clip the column."
+        )
 
 
 def _times(column: pd.Series, kind: str) -> pd.Series:
@@ -308,6 +336,11 @@ def _times(column: pd.Series, kind: str) -> pd.Series:
         if not is_time and column.dtype != object and column.notna().any():
             raise TypeError(column.dtype)
         cells = column.astype(object)
+        is_odd = np.array([isinstance(cell, str | Real) for cell in cells], dtype=bool)
+        odd = cells[is_odd & cells.notna()]
+        if len(odd):  # which pandas would read by the format of the first one
+            column = odd
+            raise TypeError(odd.iloc[0])
         return pd.to_datetime(cells) if kind == "date" else pd.to_timedelta(cells)
     except (TypeError, ValueError) as error:
         if kind == "date" and pd.api.types.infer_dtype(column, skipna=True) == "datetime":
@@ -336,9 +369,14 @@ def _words(column: pd.Series) -> np.ndarray:
             f"Column {column.name!r} of X must hold numbers, dates, strings or categories. Found "
             f"{odd!r:.80}."
         ) from error
-    # 1.0 reads as 1: whole numbers turn into floats where a cell of the column is missing.
-    texts = [
-        str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-        for cell in found
-    ]
-    return np.array([*texts, np.nan], dtype=object)[codes]
+    return np.array([*(_text(cell, column.dtype) for cell in found), np.nan], dtype=object)[codes]
+
+
+def _text(cell: Any, dtype: Any) -> str:
+    """Return a word: what is equal to pandas reads alike, whatever its type."""
+    # 1.0 and True read as 1: whole numbers turn into floats where a cell of the column is missing.
+    if isinstance(cell, bool | np.bool_) or (isinstance(cell, float) and cell.is_integer()):
+        return str(int(cell))
+    if isinstance(cell, float) and isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return str(dtype.type(cell))  # 0.1 in 32 bits, too
+    return str(cell)

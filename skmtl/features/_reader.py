@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from skmtl._frames import check_eager, frame_to_pandas, is_frame
+from skmtl.features._columns import check_finite
 
 
 def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> Any:
@@ -52,26 +53,38 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     check_eager(X, "X")
     if is_frame(X):
         return _read_frame(estimator, frame_to_pandas(X), reset=reset, allow_nan=allow_nan)
-    finite = "allow-nan" if allow_nan and not sparse.issparse(X) else True
-    options = {
-        "dtype": [np.float64, np.float32],
-        "accept_sparse": "csr",
-        "allow_nd": True,
-        "ensure_all_finite": finite,
-        "reset": reset,
-    }
     may_hold_words = (
         isinstance(X, list | tuple) or getattr(X, "dtype", np.dtype(float)).kind in "OSTU"
     )
-    if not may_hold_words:
-        return validate_data(estimator, X, **options)
-    try:
-        return validate_data(estimator, X, **options)
-    except ValueError as error:
-        if "could not convert string" not in str(error):
-            raise
+    # Where `fit` met words, numbers are not tried: all words of a few rows may look like some.
+    tries_numbers = reset or not may_hold_words or not getattr(estimator, "_reads_words", False)
+    if tries_numbers:
+        options = {
+            "dtype": [np.float64, np.float32],
+            "accept_sparse": "csr",
+            "allow_nd": True,
+            "ensure_all_finite": "allow-nan" if allow_nan and not sparse.issparse(X) else True,
+            "reset": reset,
+        }
+        try:
+            numbers = validate_data(estimator, X, **options)
+        except (TypeError, ValueError) as error:
+            if not may_hold_words or not any(words in str(error) for words in _NO_NUMBERS):
+                raise
+        else:
+            if reset:
+                estimator._reads_words = False
+            return numbers
     frame = pd.DataFrame(np.asarray(X, dtype=object)).infer_objects()
     return _read_frame(estimator, frame, reset=reset, allow_nan=allow_nan)
+
+
+#: How NumPy says that words, or dates, are no numbers.
+_NO_NUMBERS = (
+    "could not convert string",
+    *(f"not '{name}'" for name in ("Timestamp", "Timedelta", "NaTType", "Period")),
+    *(f"not 'datetime.{name}'" for name in ("datetime", "date", "timedelta")),
+)
 
 
 def _check_container(X: Any) -> None:
@@ -103,12 +116,7 @@ def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool
     for label, column in X.select_dtypes("number").items():
         if column.dtype.kind == "c":
             raise ValueError(f"Complex data not supported: column {label!r} of X.")
-        infinite = np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan))
-        if infinite.any():
-            raise ValueError(
-                f"Column {label!r} of X contains infinity, in {int(infinite.sum())} rows. Mark a "
-                "missing value as NaN, or clip the column."
-            )
+        check_finite(column, column.to_numpy(dtype=np.float64, na_value=np.nan))
     if not allow_nan and X.isna().to_numpy().any():
         labels = [str(label) for label in X.columns[X.isna().any()]]
         raise ValueError(
@@ -116,6 +124,9 @@ def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool
             "them. Use preprocess='auto' or impute them first."
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if reset:
+        is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes]
+        estimator._reads_words = not all(is_number)
     return X
 
 

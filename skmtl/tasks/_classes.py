@@ -73,7 +73,8 @@ def column_types(
     -------
     dict
         Type by column label.  The categories of a type that does not list them (Categorical
-        of polars, dictionary of pyarrow) are widened by declared classes.
+        of polars, dictionary of pyarrow) are widened by declared classes, and so are types of
+        numbers that do not hold them.
 
     Raises
     ------
@@ -85,6 +86,7 @@ def column_types(
     for task, column in class_columns:
         dtype = types[column]
         if not isinstance(dtype, pd.CategoricalDtype):
+            types[column] = _wide_enough(dtype, task.classes)
             continue
         places = category_codes(task, dtype)
         new = [label for label, at in zip(task.classes, places, strict=True) if at < 0]
@@ -97,6 +99,19 @@ def column_types(
         if new:
             types[column] = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered)
     return types
+
+
+def _wide_enough(dtype: Any, classes: Sequence[Any]) -> Any:
+    """Return a type of numbers that holds all classes: the given one, if it does."""
+    wanted = np.array([*classes, None], dtype=object)[:-1]
+    if dtype.kind not in "biuf" or not all(isinstance(c, Real | np.bool_) for c in wanted):
+        return dtype
+    try:
+        if (pd.Series(wanted).astype(dtype).astype(object).to_numpy() == wanted).all():
+            return dtype
+    except (TypeError, ValueError, OverflowError):  # it cannot
+        pass
+    return np.array(list(classes)).dtype
 
 
 def category_codes(task: Task, dtype: pd.CategoricalDtype) -> np.ndarray:

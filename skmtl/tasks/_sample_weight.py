@@ -47,6 +47,8 @@ def spread_sample_weight(sample_weight: Any, n_samples: int, tasks: tuple[Task, 
         )
     if is_frame(sample_weight):
         sample_weight = _columns_by_task(frame_to_pandas(sample_weight), tasks)
+    if isinstance(sample_weight, np.ma.MaskedArray):
+        sample_weight = np.ma.filled(sample_weight.astype(np.float64), np.nan)
     weights = np.asarray(sample_weight)
     if weights.dtype.kind not in "biufO":
         raise ValueError(f"Sample weights must be real numbers. Found an array of {weights.dtype}.")

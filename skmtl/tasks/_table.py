@@ -226,7 +226,10 @@ def _read_tensor(y: Any) -> tuple[pd.DataFrame, Container]:
 
 
 def _rows_to_array(rows: Any) -> np.ndarray:
-    is_row = [isinstance(row, list | tuple | np.ndarray) for row in rows]
+    # A masked cell is an array too, to NumPy.
+    is_row = [
+        row is not np.ma.masked and isinstance(row, list | tuple | np.ndarray) for row in rows
+    ]
     if not any(is_row):
         cells = [None if cell is np.ma.masked else cell for cell in rows]
         array = np.asarray(cells)

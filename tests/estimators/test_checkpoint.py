@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -220,6 +221,7 @@ def test_what_does_not_matter_may_change(tmp_path):
         pl.from_pandas,
         sparse.csr_array,
         lambda X: torch.tensor(X.to_numpy()),
+        lambda X: torch.tensor(X.to_numpy()).bfloat16(),
         lambda X: X.assign(word=["a", None] * 40, when=pd.Timestamp("2020-01-01")),
     ],
 )
@@ -252,6 +254,20 @@ def test_the_order_of_categories_is_told_apart(change, tmp_path):
     estimator(**params).fit(X, labels())
     with pytest.raises(ValueError, match="differs in y"):
         estimator(**params).fit(X, labels(**change))
+
+
+def test_targets_are_told_apart_by_their_order_and_their_gaps(tmp_path):
+    a, b = np.arange(80.0), np.arange(80.0) ** 2
+    params = {"checkpoint": tmp_path / "keys", "max_epochs": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dicts, which only `fit` reads
+        estimator(**params).fit(X, {"a": a, "b": b})
+        with pytest.raises(ValueError, match="differs in y"):
+            estimator(**params).fit(X, {"b": b, "a": a})
+    params["checkpoint"] = tmp_path / "masks"
+    estimator(**params).fit(X, np.ma.array(a, mask=a > 40))
+    with pytest.raises(ValueError, match="differs in y"):
+        estimator(**params).fit(X, np.ma.array(a, mask=a < 0))
 
 
 def test_functions_are_told_apart_by_what_they_do(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skmtl.estimators._weights import cell_weights, check_sample_weight
-from skmtl.tasks import TargetEncoder, Task
+from skmtl.tasks import TargetEncoder, Task, spread_sample_weight
 
 
 @pytest.fixture
@@ -62,3 +62,9 @@ def test_balanced_evens_out_each_column_of_a_multilabel_task():
     assert weights[3, 0] == pytest.approx(weights[:3, 0].sum())
     assert weights[3, 1] == pytest.approx(weights[:2, 1].sum())
     assert weights[2, 1] == 0
+
+
+def test_a_masked_weight_is_none():
+    weights = np.ma.array(np.ones(3), mask=[True, False, False])
+    with pytest.raises(ValueError, match="Found a NaN or infinite weight"):
+        spread_sample_weight(weights, 3, (Task("a", "regression"),))

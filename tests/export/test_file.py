@@ -206,7 +206,7 @@ FOREIGN = [
     "os:system",
     "builtins:eval",
     "subprocess:Popen",
-    "sklearn.preprocessing._function_transformer:FunctionTransformer",
+    "sklearn.ensemble._stacking:StackingRegressor",
     "torch.utils.data.dataloader:DataLoader",
     "skmtl._documents._file:Path",
     "skmtl.training._net:NeuralNet",
@@ -219,6 +219,20 @@ FOREIGN = [
     None,
     ["os", "system"],
 ]
+
+
+@pytest.mark.parametrize("name", ["func", "inverse_func", "feature_names_out"])
+def test_a_transformer_calls_nothing_that_a_file_names(name, parts, path):
+    document, arrays = parts
+    function = {"is": "class", "name": "torch.nn.modules.linear:Linear"}
+    named = "sklearn.preprocessing._function_transformer:FunctionTransformer"
+    state = {"is": "dict", "items": [[name, function]]}
+    set_attribute(
+        document, "preprocess", {"is": "object", "id": 10_000, "class": named, "state": state}
+    )
+    write_file(path, document, arrays)
+    with pytest.raises(FileError, match="a FunctionTransformer with a function"):
+        load(path)
 
 
 @pytest.mark.parametrize("name", FOREIGN)

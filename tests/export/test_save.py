@@ -302,9 +302,14 @@ def test_columns_that_are_selected_by_their_type(table, tmp_path):
         (SimpleImputer(), make_column_selector(dtype_include=np.number)),
         (OneHotEncoder(), make_column_selector("word", dtype_exclude="number")),
     )
-    pipeline = make_pipeline(encode, small()).fit(X, Y)
-    again = through_file(pipeline, tmp_path)
-    same(pipeline.predict(X), again.predict(X))
+    rest = make_column_transformer(
+        (OneHotEncoder(), make_column_selector("word", dtype_exclude="number")),
+        remainder="passthrough",
+    )
+    for front in (rest, encode):
+        pipeline = make_pipeline(front, small()).fit(X, Y)
+        again = through_file(pipeline, tmp_path)
+        same(pipeline.predict(X), again.predict(X))
     same(again.fit(X, Y).predict(X), pipeline.predict(X))  # the selectors still select
 
 

@@ -456,3 +456,39 @@ def test_numbers_as_words_are_told_of(cells):
 )
 def test_columns_that_are_words_are_not_told_of(column):
     FeatureEncoder().fit(pd.DataFrame({"a": column}))
+
+
+DAY = pd.Timestamp("2020-01-05")
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["03/02/2020"], "'03/02/2020'"),
+        (["13/02/2020", DAY], "'13/02/2020'"),
+        ([5, DAY, None], "5"),
+    ],
+)
+def test_words_and_numbers_are_no_dates_whatever_is_beside_them(cells, found):
+    encoder = FeatureEncoder().fit(pd.DataFrame({"d": pd.date_range("2020", periods=9)}))
+    with pytest.raises(ValueError, match=f"held dates in fit. Found .* values such as {found}"):
+        encoder.transform(pd.DataFrame({"d": pd.Series(cells, dtype=object)}))
+    later = pd.DataFrame({"d": pd.Series([DAY, None, DAY.date()], dtype=object)})
+    assert np.isfinite(encoder.transform(later)).all()
+
+
+def test_words_that_are_equal_are_one_whatever_their_type():
+    mixed = pd.DataFrame({"k": pd.Series([True, 1, "a", 1.0, True, "a"], dtype=object)})
+    encoder = FeatureEncoder().fit(mixed)
+    for order in ([1, 0, 2, 3], [0, 1, 2, 3], [3, 2, 0, 1]):
+        encoded = encoder.transform(mixed.iloc[order])
+        assert (encoded[[i != 2 for i in order]] == [1, 0]).all()
+    flags = pd.DataFrame({"k": pd.Categorical([True, False, True])})
+    encoder = FeatureEncoder().fit(flags)
+    for dtype in (bool, "int8", float):
+        later = flags.astype(bool).astype(dtype)
+        np.testing.assert_array_equal(encoder.transform(later), encoder.transform(flags))
+    tenths = pd.DataFrame({"k": pd.Categorical(np.array([0.1, 0.2, 3.0]))})
+    encoder = FeatureEncoder().fit(tenths)
+    later = tenths.astype("float32")
+    np.testing.assert_array_equal(encoder.transform(later), encoder.transform(tenths))

@@ -1,3 +1,6 @@
+import datetime as dt
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -6,7 +9,7 @@ import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from skmtl.features import read_features
+from skmtl.features import FeatureEncoder, read_features
 from tests.oracle import WORDS
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -179,3 +182,50 @@ def test_an_array_beside_names_is_warned_of():
     read(pd.DataFrame(X, columns=["a", "b"]), estimator=estimator)
     with pytest.warns(UserWarning, match="valid feature names"):
         read_features(estimator, X, reset=False, allow_nan=False)
+
+
+def test_an_array_of_words_is_read_alike_whatever_the_rows_beside_it():
+    """Also where all words of the call look like numbers."""
+    words = np.array(["01067", "10115", "SW1A"] * 20, dtype=object)
+    X = np.column_stack([np.arange(60.0).astype(object), words])
+    encoder = FeatureEncoder().fit(X)
+    whole = encoder.transform(X)
+    for later in (X[:1], X[:1].tolist(), X[:1].astype(str)):
+        np.testing.assert_array_equal(encoder.transform(later), whole[:1])
+    np.testing.assert_array_equal(encoder.transform(X[:2]), whole[:2])
+
+
+@pytest.mark.parametrize("cell", [pd.Timestamp("2024-01-01"), dt.date(2024, 1, 1), dt.timedelta(1)])
+def test_an_array_may_hold_dates(cell):
+    """As those that ColumnTransformer makes of columns that pass through."""
+    X = np.array([[0.5, cell], [1.5, None]], dtype=object)
+    frame = pd.DataFrame(X).infer_objects()
+    np.testing.assert_array_equal(
+        FeatureEncoder().fit_transform(X), FeatureEncoder().fit_transform(frame)
+    )
+
+
+def test_a_frame_beside_an_array_is_read_as_numbers():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    encoder = FeatureEncoder(numbers="standard").fit(X)
+    gaps = pd.DataFrame({"a": pd.array([0.5, None], dtype="Float64"), "b": [True, False]})
+    plain = np.array([[0.5, 1.0], [np.nan, 0.0]])
+    with pytest.warns(UserWarning, match="X has feature names"):
+        np.testing.assert_array_equal(encoder.transform(gaps), encoder.transform(plain))
+    with pytest.raises(ValueError, match=r"held numbers in fit\. Found str values such as 'x'"):
+        encoder.transform(np.array([[0.5, "x"]], dtype=object))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["inf", "1"], dtype=object),
+        pd.Categorical([np.inf, 1.0]),
+        [Decimal("inf"), Decimal(1)],
+    ],
+    ids=["words", "category", "decimal"],
+)
+def test_infinity_of_any_type_is_an_error_that_names_the_column(column):
+    encoder = FeatureEncoder().fit(pd.DataFrame({"a": np.arange(9.0)}))
+    with pytest.raises(ValueError, match="Column 'a' of X contains infinity, in 1 rows"):
+        encoder.transform(pd.DataFrame({"a": column}))

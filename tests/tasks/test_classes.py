@@ -240,3 +240,25 @@ def test_a_loss_that_the_inferred_kind_does_not_have_is_an_error():
     y = pd.DataFrame({"c": ["a", "b"]})
     with pytest.raises(ValueError, match="the loss 'huber' is for tasks of kind 'regression'"):
         TargetEncoder([Task("c", loss="huber")]).fit(y)
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes", "dtype"),
+    [
+        (np.array([1, 2]), [1, 1.5, 2], "float64"),
+        (np.array([True, False]), [0, 1, 2], "int64"),
+        (np.array([0, 1], dtype=np.int8), [0, 1, 200], "int64"),
+        (np.array([0, 1], dtype=np.int8), [0, 1, 100], "int8"),
+        (pd.array([0, 1], dtype="Int8"), [0, 0.5, 1], "float64"),
+        (np.array([0.0, 1.0], dtype=np.float32), [0, 0.5, 1], "float32"),
+    ],
+)
+def test_types_of_numbers_hold_the_classes_that_are_declared(cells, classes, dtype):
+    y = pd.DataFrame({"k": cells})
+    encoder = TargetEncoder([Task("k", "multiclass", classes=classes)]).fit(y)
+    assert encoder.classes_of(encoder.tasks_[0]).tolist() == classes
+    restored = encoder.restore([np.arange(3)])
+    assert restored["k"].tolist() == classes
+    assert restored["k"].dtype == dtype
+    again = encoder.transform(pd.DataFrame({"k": classes})).values[:, 0]
+    np.testing.assert_array_equal(again, [0, 1, 2])

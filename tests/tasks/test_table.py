@@ -155,6 +155,12 @@ def test_masked_cells_are_missing_and_types_stay():
     assert container.restore(predicted, [False, False]).dtype == np.int32
 
 
+def test_masked_cells_in_a_list_are_missing():
+    y = np.ma.array([1.5, 2.5, 3.5], mask=[False, True, False])
+    frame, _ = read_table(list(y))
+    assert frame.iloc[:, 0].isna().tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "?", "i8", "U3", object])
 def test_masked_column_of_any_type(dtype):
     y = np.ma.array(np.array([1, 0, 1]).astype(dtype), mask=[True, False, False])
