@@ -144,8 +144,8 @@ class Fits:
             self._groups = grouped(trainings, self._max_memory)
         return self._groups
 
-    def run(self) -> Iterator[list[Group]]:
-        """Train all nets, until each fit has come to its end.
+    def rounds(self) -> Iterator[list[Group]]:
+        """Train all nets, round by round, until each fit has come to its end.
 
         Yields
         ------

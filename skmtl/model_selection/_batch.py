@@ -262,7 +262,7 @@ def _fit_share(
         start = time.perf_counter()
         fits = Fits([fit for _, fit in chunk], max_memory)
         plans.append(_errors_of(chunk))
-        plans += [_rows_of(groups, chunk) for groups in fits.run()]
+        plans += [_rows_of(groups, chunk) for groups in fits.rounds()]
         trained = sum(fit.seconds for _, fit in chunk)
         beside = (time.perf_counter() - start - trained) / len(chunk)  # in common
         for job, fit in chunk:

@@ -63,7 +63,7 @@ def fitted(candidates, X, Y, n_splits=3, **options):
     ]
     running = Fits(fits, **options)
     groups = running.groups()
-    running.run()
+    list(running.rounds())
     return fits, groups
 
 
