@@ -80,7 +80,7 @@ for name in ("grouped, auto", "chain, auto"):
 # The figure
 # ----------
 # Labels and gradients agree: price and fuel are one group, ``symboling``, doors and body another, and
-# ``normalized_losses`` stands alone.  A net per task comes last (0.662 against 0.676 for hard
+# ``normalized_losses`` stands alone.  A net per task comes last (0.660 against 0.677 for hard
 # sharing): it is ahead for ``symboling``, and behind on doors and body.  Groups end between the
 # two.  Both chains end level with hard sharing, the one by meaning no better than the one by
 # counts of labels: a linear map of what one trunk says of both tasks has little to add.  With 201

@@ -81,12 +81,12 @@ print(report)
 # %%
 # The figure
 # ----------
-# The lead is luck, or may well be.  ``"chain"``, ``"grouped"`` and ``"hard"`` have 0.675 to 0.672,
+# The lead is luck, or may well be.  ``"hard"``, ``"chain"`` and ``"grouped"`` have 0.675 to 0.672,
 # while a scheme's folds lie 0.04 apart; and the best of twelve is chosen for its good fortune
 # too.  Own trunks, masks and most experts fill the lower half: they leave more to be learned for
-# each task than 201 cars can teach, or so it seems.  Own nets (0.657) lose on the doors and the
+# each task than 201 cars can teach, or so it seems.  Own nets (0.659) lose on the doors and the
 # body, and win a little elsewhere.  Yet even against them no single task shows a difference that
-# five folds could prove: the intervals are wide and body_style, the clearest, has p = 0.50 after
+# five folds could prove: the intervals are wide and body_style, the clearest, has p = 0.43 after
 # correction.  Plain ``"hard"`` is as good a choice here, and the cheapest.
 
 figure, (left, right) = plt.subplots(
