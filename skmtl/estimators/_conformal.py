@@ -105,8 +105,8 @@ class ConformalMixin(PredictionMixin):
         By conformal prediction: the interval of a number is the prediction plus and minus the
         distance that the given share of the held-out labels kept, the same in all rows; that of
         a quantile task, its outer levels, moved by such a distance, inwards to their middle at
-        most.  Held out are each member's
-        own fold, the rows parted off for early stopping, or X_val and y_val.
+        most.  Held out are each member's own fold, the rows parted off for early stopping, or
+        X_val and y_val.
 
         Parameters
         ----------

@@ -83,9 +83,8 @@ def column_kinds(X: pd.DataFrame) -> list[str]:
 
 def _kind(column: pd.Series) -> str:
     dtype = column.dtype
-    if (
-        pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b"
-    ):  # Arrow's booleans are not numeric
+    # Arrow's booleans are not numeric, others are.
+    if pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "b":
         return "number"
     if isinstance(dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(dtype):
         return "date"

@@ -21,7 +21,8 @@ from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._callbacks import listeners
 from skmtl.estimators._parameters import contents
 from skmtl.estimators._preparing import Given, Memo
-from skmtl.estimators._stacking import Fit, Fits, Group
+from skmtl.estimators._stacking import Fit, Fits
+from skmtl.model_selection._plan import errors_plan, groups_plan, plain_plan
 
 #: What a net's `fit` takes beside X and y.
 _FIT_PARAMS = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
@@ -160,24 +161,6 @@ def why_plain(estimator: Any, fit_params: dict[str, Any]) -> str | None:
     return None
 
 
-def plain_plan(jobs: Sequence[Job], why: str) -> pd.DataFrame:
-    """Describe a search whose fits scikit-learn makes itself.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-        Candidates and splits.
-    why : str
-        From :func:`why_plain`.
-
-    Returns
-    -------
-    DataFrame
-        As from :func:`fit_jobs`.
-    """
-    return pd.DataFrame([_row("single", why, [job]) for job in jobs])
-
-
 def fit_jobs(
     estimator: Any,
     data: Data,
@@ -247,7 +230,7 @@ def plan_jobs(
     plans = []
     for chunk in _chunks(front, jobs, max_memory):
         fits = Fits([fit for _, fit in chunk], max_memory)
-        plans += [_rows_of(fits.groups(), chunk), _errors_of(chunk)]
+        plans += [groups_plan(fits.groups(), chunk), errors_plan(chunk)]
     if others := [job for job in jobs if not front.has_net(job)]:
         plans.append(plain_plan(others, "not of skmtl"))
     return pd.concat(plans, ignore_index=True)
@@ -261,8 +244,8 @@ def _fit_share(
     for chunk in _chunks(front, jobs, max_memory):
         start = time.perf_counter()
         fits = Fits([fit for _, fit in chunk], max_memory)
-        plans.append(_errors_of(chunk))
-        plans += [_rows_of(groups, chunk) for groups in fits.rounds()]
+        plans.append(errors_plan(chunk))
+        plans += [groups_plan(groups, chunk) for groups in fits.rounds()]
         trained = sum(fit.seconds for _, fit in chunk)
         beside = (time.perf_counter() - start - trained) / len(chunk)  # in common
         for job, fit in chunk:
@@ -384,39 +367,3 @@ class _Front:
             given = Given(X, y, weights, validation, groups=groups)
             self._given[key] = (steps, given)
         return self._given[key]
-
-
-def _row(
-    how: str, why: str, jobs: Sequence[Job], n_members: int = 0, n_bytes: float = 0
-) -> dict[str, Any]:
-    """Describe jobs that are fitted together, or come to the same error."""
-    return {
-        "how": how,
-        "why": why,
-        "candidates": sorted({job.candidate for job in jobs}),
-        "splits": sorted({job.split for job in jobs}),
-        "n_fits": len(jobs),
-        "n_members": n_members,
-        "memory_mb": round(n_bytes / 2**20, 1),
-    }
-
-
-def _rows_of(groups: Sequence[Group], chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
-    """Describe what is trained next."""
-    job_of = {id(fit.trainings[-1]): job for job, fit in chunk if fit.trainings}
-    rows = []
-    for group in groups:
-        jobs = [job_of[id(training)] for training in group.trainings]
-        how = "stacked" if group.why_single is None else "single"
-        n_members = sum(t.estimator.n_members_ for t in group.trainings)
-        rows.append(_row(how, group.why_single or "", jobs, n_members, group.n_bytes))
-    return pd.DataFrame(rows)
-
-
-def _errors_of(chunk: Sequence[tuple[Job, Fit]]) -> pd.DataFrame:
-    """Describe what cannot be trained."""
-    failed: dict[str, list[Job]] = {}
-    for job, fit in chunk:
-        if fit.error is not None:
-            failed.setdefault(f"{type(fit.error).__name__}: {fit.error}", []).append(job)
-    return pd.DataFrame([_row("error", why, jobs) for why, jobs in failed.items()])

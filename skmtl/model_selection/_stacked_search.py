@@ -15,7 +15,8 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from skmtl.model_selection._batch import Data, Job, fit_jobs, plain_plan, plan_jobs, why_plain
+from skmtl.model_selection._batch import Data, Job, fit_jobs, plan_jobs, why_plain
+from skmtl.model_selection._plan import plain_plan
 from skmtl.model_selection._shelf import Shelf
 
 

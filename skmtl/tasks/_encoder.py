@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import pandas as pd
 
 from skmtl._frames import words_among_numbers
 from skmtl.tasks._classes import category_codes, column_types, named_for, with_classes
-from skmtl.tasks._inference import declare_tasks, inferred, numbers
+from skmtl.tasks._codes import check_column, encode_column
+from skmtl.tasks._inference import declare_tasks, inferred
 from skmtl.tasks._table import read_table
 from skmtl.tasks._task import Task, TaskWarning
 
@@ -112,8 +113,8 @@ class TargetEncoder:
             If y is a dict, which cross-validation would not split.
         """
         frame, self.container_ = read_table(y)
-        for label, column in frame.items():  # by position: names may still be doubled
-            _check_column(column, str(label))
+        for position in range(frame.shape[1]):  # names may still be doubled
+            check_column(frame.iloc[:, position])
         tasks = declare_tasks(frame, self.tasks, self.default_kind)
         if self.default_kind is None:
             for task in inferred(tasks, frame, self.tasks):
@@ -194,7 +195,9 @@ class TargetEncoder:
         frame, _ = read_table(y)
         frame = self._match_columns(frame)
         encoded = [
-            _encode(frame[column], task, unseen) for task in self.tasks_ for column in task.columns
+            encode_column(frame[column], task, unseen)
+            for task in self.tasks_
+            for column in task.columns
         ]
         mask = np.column_stack([~np.isnan(values) for values in encoded])
         return Targets(np.where(mask, np.column_stack(encoded), 0.0), mask)
@@ -285,32 +288,6 @@ class TargetEncoder:
         )
 
 
-#: What pandas calls cells that are points or spans of time.
-_TIMES = frozenset({"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"})
-
-
-def _check_column(column: pd.Series, name: str) -> None:
-    held = pd.api.types.infer_dtype(column, skipna=True) if column.dtype.kind == "O" else ""
-    if column.dtype.kind in "mM" or held in _TIMES:
-        raise ValueError(
-            f"Column {name!r} of y holds dates or durations. Convert it to a number (days since "
-            "a date) or to classes first."
-        )
-    if column.dtype.kind == "c" or held == "complex":
-        raise ValueError(f"Complex data not supported: column {name!r} of y.")
-    try:
-        values = numbers(column)
-    except OverflowError as error:
-        raise ValueError(
-            f"Column {name!r} of y holds whole numbers beyond 1e308. Scale it, or take logarithms."
-        ) from error
-    if values is not None and np.isinf(values).any():
-        raise ValueError(
-            f"Column {name!r} of y contains infinity in {int(np.isinf(values).sum())} rows. Mark "
-            "a missing label as NaN, or remove these rows."
-        )
-
-
 def _warn_of_words(task: Task, column: pd.Series) -> None:
     """Tell of a column of words that looks as if it should be numbers."""
     found = words_among_numbers(column)
@@ -326,82 +303,6 @@ def _warn_of_words(task: Task, column: pd.Series) -> None:
         TaskWarning,
         stacklevel=5,
     )
-
-
-def _encode(column: pd.Series, task: Task, unseen: str) -> np.ndarray:
-    """Return codes or numbers, float64, NaN where missing."""
-    _check_column(column, str(column.name))
-    if not task.has_classes:
-        values = numbers(column)
-        if values is None and column.notna().any():
-            raise ValueError(
-                f"Task {task.name!r} is a {task.kind}, but column {str(column.name)!r} holds "
-                f"{column.dropna().tolist()[0]!r}. Make it numeric, or fit anew."
-            )
-        values = np.full(len(column), np.nan) if values is None else values
-        if task.kind == "count" and (values < 0).any():
-            raise ValueError(
-                f"Task {task.name!r} is a count, but column {str(column.name)!r} holds negative "
-                f"numbers in {int((values < 0).sum())} rows. Mark a missing label as NaN, or "
-                "declare it as 'regression'."
-            )
-        return values
-    missing = column.isna().to_numpy()
-    codes = _places(column, task).astype(np.float64)
-    new = (codes < 0) & ~missing
-    if new.any():
-        codes[new] = _new_codes(column[new], task, unseen)
-        if (new | missing).all():
-            _warn_of_strangers(column[new], task)
-    codes[missing] = np.nan
-    return codes
-
-
-def _places(column: pd.Series, task: Task) -> np.ndarray:
-    """Return the place of each label among the classes; -1: it is none of them."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        known = pd.Index(list(task.classes))
-        if known.dtype == column.dtype:  # a tenth of the time that objects take
-            return known.get_indexer(pd.Index(column))
-    known = pd.Index(list(task.classes), dtype=object if task.classes else None)
-    return known.get_indexer(pd.Index(column.astype(object)))
-
-
-def _new_codes(labels: pd.Series, task: Task, unseen: str) -> np.ndarray:
-    """Return the codes of labels that are no known classes, or refuse them."""
-    known = list(task.classes)
-    by_text = {str(label): label for label in labels}
-    found = sorted(by_text)
-    # A column of a multilabel task has no room for a third label.
-    if unseen == "error" or task.kind == "multilabel":
-        raise ValueError(
-            f"Task {task.name!r}: column {str(labels.name)!r} holds classes that were not "
-            f"seen before: {[by_text[text] for text in found[:5]]}. Known are {known[:10]}. Name all classes "
-            f"with Task({task.name!r}, classes=[...]), `classes=` or a category type."
-            f"{_of_another_type(known, labels)}"
-        )
-    return len(known) + np.searchsorted(found, [str(label) for label in labels])
-
-
-def _warn_of_strangers(labels: pd.Series, task: Task) -> None:
-    """Tell of a column none of whose labels is a class."""
-    warnings.warn(
-        f"Task {task.name!r} is not scored: no label in column {str(labels.name)!r} is of a class that was "
-        f"seen in fit, such as {labels.iloc[0]!r}. Known are {list(task.classes)[:10]}."
-        f"{_of_another_type(task.classes, labels)}",
-        TaskWarning,
-        stacklevel=5,
-    )
-
-
-def _of_another_type(known: Sequence[Any], new: Iterable[Any]) -> str:
-    """Say so where labels look like classes and are none, since they are of another type."""
-    alike = next((label for label in new if str(label) in set(map(str, known))), None)
-    if alike is None:
-        return ""
-    twin = next(label for label in known if str(label) == str(alike))
-    types = f"{type(alike).__name__} where the class is {type(twin).__name__}"
-    return f" The label {alike!r} is {types}: make them alike."
 
 
 def _decode(codes: np.ndarray, task: Task, dtype: Any) -> pd.Series:
