@@ -181,7 +181,9 @@ class Tuned:
             try:
                 model = Plain(self.library, self.seed, params, apart=self.apart_).fit(known)
                 found.append(errors_of(known, judged, model.predict(judged.X)))
-            except (ValueError, RuntimeError):
+            except OutOfTimeError:
+                raise
+            except Exception:  # noqa: BLE001, each library has errors of its own
                 return np.full(len(table.tasks), np.inf)
         errors = np.array(found)  # (fold, task)
         judged_folds = (~np.isnan(errors)).sum(axis=0)

@@ -301,7 +301,7 @@ class NaiveLoop:
             loss = self.criterion(self.net(self.X[rows]), self.Y[rows])
             loss.backward()
             self.optimizer.step()
-            total += loss.item()
+            total += loss.item()  # as most loops do, to tell it: on a GPU a wait for each batch
         return total / len(batches)
 
 
@@ -316,7 +316,7 @@ class TightLoop(NaiveLoop):
         """Train on the rows in this order, and return the mean loss of the batches."""
         tensors = (self.X, *self.criterion.split(self.Y))
         batches = [tensor.index_select(0, order).split(self.batch_size) for tensor in tensors]
-        total = torch.zeros((), dtype=self.X.dtype)
+        total = torch.zeros((), dtype=self.X.dtype, device=self.X.device)
         for x, *y in zip(*batches, strict=True):
             self.optimizer.zero_grad()
             loss = self.criterion(self.net(x), y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from skmtl.estimators._history import HistoryMixin
 from skmtl.estimators._preparing import Given, Memo, prepare
 from skmtl.estimators._setting import ParametersMixin
 from skmtl.estimators._task_warnings import warn_of_tasks
-from skmtl.estimators._training import Course, Training, all_or_nothing, train
+from skmtl.estimators._training import Course, Training, all_or_nothing, less_memory, train
 from skmtl.tasks import TargetEncoder, TargetScaler, Task
 from skmtl.training import DivergedError
 
@@ -209,7 +209,9 @@ class BaseMultiTaskNet(
         ValueError
             If a class is new that no call before had.
         """
-        if "balanced" in repr(self.class_weight):
+        weight = self.class_weight
+        of_tasks = weight.values() if isinstance(weight, Mapping) else [weight]
+        if any(isinstance(each, str) and each == "balanced" for each in of_tasks):
             raise ValueError(
                 "class_weight='balanced' needs all rows at once, which partial_fit does not have. "
                 "Count the classes, and pass class_weight as a mapping."
@@ -218,16 +220,16 @@ class BaseMultiTaskNet(
         return self._fit(Given(X, y, sample_weight, None, continues, True, classes))
 
     def _fit(self, given: Given) -> Any:
-        batch_size = 0
+        batch_size, advice = 0, ""
         try:
             with closing(self._trainings(given, Memo())) as trainings:
                 for training in trainings:
-                    batch_size = training.net.batch_size
+                    batch_size, advice = training.net.batch_size, less_memory(training)
                     train(training)
         except torch.OutOfMemoryError as error:
             if self.batch_size != "halving" or given.continues or batch_size <= 1:
                 raise
-            words = str(error).partition(" A fit ")[0]
+            words = str(error).removesuffix(advice).rstrip()
         else:
             return self
         warnings.warn(

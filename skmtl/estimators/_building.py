@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from numbers import Real
 from typing import Any
 
 import torch
@@ -351,4 +352,10 @@ def choose_device(device: Any) -> torch.device:
 def _same(left: Any, right: Any) -> bool:
     if isinstance(left, list):
         left = tuple(left)
+    if _is_number(left) and _is_number(right):
+        return bool(left == right)
     return type(left) is type(right) and bool(left == right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -13,6 +13,9 @@ from skmtl.tasks import Targets, TaskOutput, column_spans
 #: Logarithm of the largest temperature, and of the inverse of the least one.
 _BOUND = 3.0
 
+#: What a probability counts as at least: the logarithm of 0 says nothing of how much less sure.
+LEAST_PROBABILITY = 1e-15
+
 
 def fit_temperatures(
     outputs: list[TaskOutput], targets: Targets, weights: np.ndarray
@@ -47,7 +50,7 @@ def fit_temperatures(
         codes = targets.values[:, span][cells].astype(np.intp)
         found[output.task.name] = 1.0
         if output.is_known and len(np.unique(codes)) > 1:
-            logits = np.log(output.probabilities[cells].clip(1e-15))
+            logits = np.log(output.probabilities[cells].clip(LEAST_PROBABILITY))
             found[output.task.name] = _temperature(logits, codes, own[cells])
     return found
 
@@ -76,7 +79,9 @@ def with_temperatures(
         temperature = temperatures.get(output.task.name, 1.0)
         values: Any = output.values
         if temperature != 1.0 and output.is_known:
-            shares = softmax(np.log(output.probabilities.clip(1e-300)) / temperature, axis=-1)
+            shares = softmax(
+                np.log(output.probabilities.clip(LEAST_PROBABILITY)) / temperature, axis=-1
+            )
             values = shares[..., 1] if output.task.kind == "multilabel" else shares[:, 0]
         changed.append(TaskOutput(output.task, values))
     return changed

@@ -133,7 +133,7 @@ def fit_one(
     estimator.n_iter_ = len(fitted.net.history)
     stopping = fitted.net.stopping_
     estimator.best_epoch_ = estimator.n_iter_ if stopping is None else stopping.best_epoch_
-    judge(estimator, fitted.held_out, prepared.valid or prepared.train)
+    judge(estimator, fitted.held_out, prepared.judged)
     return fitted
 
 
@@ -177,7 +177,7 @@ def fit_candidates(
         parts[name] = part
     held_out = [fitted.held_out for fitted in fits if fitted.held_out is not None]
     weights, together = np.ones((1, len(estimator.tasks_))), None
-    rows = prepared.valid or prepared.train
+    rows = prepared.judged
     if held_out:
         weights = select_weights(held_out, *rows.judged())
         together = blend(held_out, weights)

@@ -21,7 +21,7 @@ from torch import nn
 from skmtl._frames import frame_to_pandas, is_frame
 from skmtl.estimators._building import rebuild_net
 from skmtl.estimators._callbacks import listeners
-from skmtl.estimators._parameters import contents, text_of
+from skmtl.estimators._contents import contents, text_of
 from skmtl.estimators._preparing import Given
 from skmtl.estimators._training import Training
 from skmtl.training import DivergedError, TaskNet, split_callbacks

@@ -52,13 +52,11 @@ class Conformity:
             scores[output.task.name] = np.where(mask[:, span], found, np.nan)
         return cls(scores)
 
-    def reach(self, task: str, coverage: float, *, joint: bool) -> np.ndarray:
-        """Return the score that the truth stays below with a given frequency.
+    def reaches(self, coverage: float, *, joint: bool) -> dict[str, np.ndarray]:
+        """Return the scores that the truth stays below with a given frequency.
 
         Parameters
         ----------
-        task : str
-            The task.
         coverage : float
             The frequency, for each column of y by itself.
         joint : bool
@@ -66,12 +64,14 @@ class Conformity:
 
         Returns
         -------
-        ndarray of shape (n_columns,)
-            Infinite where there are too few labels for the frequency.
+        dict of str to ndarray of shape (n_columns,)
+            By task; infinite where there are too few labels for the frequency.
         """
         share = self._joint_share(coverage) if joint else coverage
-        columns = self.scores[task].T
-        return np.array([_quantile(column[~np.isnan(column)], share) for column in columns])
+        return {
+            task: np.array([_quantile(column[~np.isnan(column)], share) for column in scores.T])
+            for task, scores in self.scores.items()
+        }
 
     def _joint_share(self, coverage: float) -> float:
         """Return the frequency per column at which all columns together reach `coverage`."""
@@ -104,8 +104,8 @@ class ConformalMixin(PredictionMixin):
 
         By conformal prediction: the interval of a number is the prediction plus and minus the
         distance that the given share of the held-out labels kept, the same in all rows; that of
-        a quantile task, its outer levels, moved by such a distance, inwards to their middle at
-        most.  Held out are each member's own fold, the rows parted off for early stopping, or
+        a quantile task runs between its outer levels, moved outwards or inwards by such a distance,
+        but never past their middle.  Held out are each member's own fold, the rows parted off for early stopping, or
         X_val and y_val.
 
         Parameters
@@ -223,8 +223,7 @@ class ConformalMixin(PredictionMixin):
                 f"`n_members = {vars(self).get('n_members_')}`. Fit with `early_stopping=True`, or with "
                 "X_val and y_val."
             )
-        share, scores = float(coverage), self._conformity.scores
-        return {name: self._conformity.reach(name, share, joint=joint) for name in scores}
+        return self._conformity.reaches(float(coverage), joint=joint)
 
 
 def _distance(output: TaskOutput, truth: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ def fit_net(
         null = partial(memo.once, ("null", id(train), estimator.dtype), partial(_null, train_data))
         _learn_null_losses(estimator, null, continues=course.continues)
         train_data = _normalized(estimator, train_data)
-        valid_data = valid_data and _normalized(estimator, valid_data)
+        valid_data = None if valid_data is None else _normalized(estimator, valid_data)
         if train.draws is not None:
             train_data, left_out = _bagged(train_data, train.draws)
             valid_data = left_out if prepared.stops and valid is None else valid_data

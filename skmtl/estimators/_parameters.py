@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from numbers import Integral, Real
-from types import CodeType, FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator
 
-from skmtl._frames import frame_to_pandas, is_frame, is_series, series_to_pandas
+from skmtl.estimators._contents import contents, text_of
 
 #: Rule in words, and the rule itself, by parameter.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -180,6 +174,11 @@ def built_from(estimator: Any) -> dict[str, tuple[str, str]]:
         digest of each array.
     """
     values = {name: getattr(estimator, name) for name in _BUILT_FROM}
+    if isinstance(values["callbacks"], list | tuple):  # what they note of a fit is no change
+        values["callbacks"] = [
+            each if isinstance(each, FunctionType | partial) else text_of(each)
+            for each in values["callbacks"]
+        ]
     return {name: (text_of(value), contents(value)) for name, value in values.items()}
 
 
@@ -198,98 +197,15 @@ def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
     ValueError
         If one has changed.
     """
-    for name, (now, contents) in built_from(estimator).items():
-        then, contents_then = before[name]
-        if contents != contents_then:
+    for name, (now, holds) in built_from(estimator).items():
+        then, held = before[name]
+        if holds != held:
             alike = ", with other values in what the repr leaves out" if now == then else ""
             raise ValueError(
                 f"`warm_start` and `partial_fit` go on with the fitted net, which was built with "
                 f"`{name} = {then}`. Found `{name} = {now}`{alike}. Set it back, or fit anew with "
                 "`warm_start=False`. (`lr`, epochs and early stopping may change.)"
             )
-
-
-def text_of(value: Any) -> str:
-    """Return the repr without addresses, which differ after unpickling."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def contents(value: Any, within: tuple[int, ...] = ()) -> str:
-    """Return a text that tells any two values apart: reprs cut arrays, frames and lists.
-
-    Parameters
-    ----------
-    value : object
-        A parameter.
-    within : tuple of int, default=()
-        Ids of the functions that this is part of, which may hold themselves.
-
-    Returns
-    -------
-    str
-        The same for the same content, in another process too.
-    """
-    # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
-    if value is None or isinstance(value, str | Real | type | torch.dtype | torch.device):
-        return text_of(value)
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    parts: list[Any]
-    if isinstance(value, BaseEstimator):
-        parts = list(value.get_params(deep=False).items())
-    elif is_dataclass(value) and not isinstance(value, type):
-        parts = [getattr(value, field.name) for field in fields(value)]
-    elif isinstance(value, Mapping):
-        parts = list(value.items())
-    elif isinstance(value, set | frozenset):
-        parts = sorted(value, key=contents)
-    elif isinstance(value, list | tuple):
-        parts = list(value)
-    elif isinstance(value, FunctionType | CodeType | MethodType | partial | torch.nn.Module):
-        parts = [] if id(value) in within else _of_code(value)
-        within = (*within, id(value))
-    elif isinstance(value, np.ndarray) or is_frame(value) or is_series(value):
-        parts = _of_table(value)
-    else:
-        return text_of(value)
-    texts = [contents(part, within) for part in parts]
-    return f"{type(value).__qualname__}({', '.join(texts)})"
-
-
-def _of_table(value: Any) -> list[Any]:
-    """List shape or names, and cells."""
-    if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            return [value.shape, value.ravel().tolist()]
-        return [value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()]
-    if is_frame(value):
-        frame = frame_to_pandas(value)
-        columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
-        return [list(frame.index), list(frame.columns), columns]
-    return [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
-
-
-def _of_code(value: Any) -> list[Any]:
-    """List what tells functions and modules apart whose names and shapes are the same."""
-    if isinstance(value, FunctionType):
-        held = [value.__defaults__, value.__kwdefaults__, _held(value)]
-        return [value.__module__, value.__code__, *held]
-    if isinstance(value, CodeType):
-        return [value.co_name, value.co_code.hex(), value.co_consts, value.co_names]
-    if isinstance(value, MethodType):
-        return [value.__func__, value.__self__]
-    if isinstance(value, partial):
-        return [value.func, value.args, value.keywords]
-    return [text_of(value), dict(value.state_dict())]
-
-
-def _held(function: FunctionType) -> list[Any]:
-    """Return the values that a function holds of those around it, where they are set."""
-    found = []
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # not set yet
-            found.append(cell.cell_contents)
-    return found
 
 
 def check_kinds(estimator: Any) -> None:

@@ -104,6 +104,11 @@ class Prepared(NamedTuple):
     stops: bool
     seeds: Seeds
 
+    @property
+    def judged(self) -> Rows:
+        """The rows of which what is held out is judged: validation rows, or members' own folds."""
+        return self.train if self.valid is None else self.valid
+
 
 class Memo:
     """What fits to the same data have in common, so that a search computes it once.

@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._callbacks import listeners
-from skmtl.estimators._parameters import contents
+from skmtl.estimators._contents import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._training import Training, set_up, settle, train
 from skmtl.layers import COPY_OF_MODULE, Dropout

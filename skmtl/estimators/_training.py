@@ -68,7 +68,7 @@ class Training:
     course : Course
         How the training goes.
     like : callable
-        Builds a net of this kind for so many members, with fresh weights.
+        Takes a number of members, and builds a net of this kind with that many and fresh weights.
     n_done : int, default=0
         Epochs that the net was trained before, in the same fit.
     error : DivergedError or None, default=None
@@ -116,7 +116,7 @@ def train(training: Training) -> None:
             hooks.append(("progress", ProgressLine(n_epochs)))
         if checkpoint is not None:
             hooks.append(("checkpoint", EpochHook(checkpoint.after_epoch(training))))
-        with set_up(training, hooks), memory_advice(_less_memory(training)):
+        with set_up(training, hooks), memory_advice(less_memory(training)):
             try:
                 net.partial_fit((training.train, training.valid), epochs=n_epochs)
                 check_weights(net)
@@ -126,8 +126,19 @@ def train(training: Training) -> None:
         checkpoint.finish(training)
 
 
-def _less_memory(training: Training) -> str:
-    """Say what a fit could take less memory by."""
+def less_memory(training: Training) -> str:
+    """Say how a fit could take less memory.
+
+    Parameters
+    ----------
+    training : Training
+        The fit.
+
+    Returns
+    -------
+    str
+        Sentences for the user.
+    """
     return (
         f"A fit takes less of it with a smaller `batch_size` (now {training.net.batch_size}), fewer "
         f"`n_members` (now {training.estimator.n_members_}), smaller `hidden_layer_sizes`, or a "

@@ -129,11 +129,11 @@ class TaskScoring(BaseEstimator):
         return True  # asked by scikit-learn's searches
 
     def _mean(self, scores: dict[str, float]) -> float:
-        known = {name: score for name, score in scores.items() if np.isfinite(score)}
-        weights = [(self.weights or {}).get(name, 1.0) for name in known]
-        if not any(weights):
+        weights = {name: (self.weights or {}).get(name, 1.0) for name in scores}
+        counted = {name: w for name, w in weights.items() if w != 0 and not np.isnan(scores[name])}
+        if not counted:
             return np.nan
-        return float(np.average(list(known.values()), weights=weights))
+        return float(np.average([scores[n] for n in counted], weights=list(counted.values())))
 
 
 class TaskScorer(BaseEstimator):

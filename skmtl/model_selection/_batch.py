@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_method_params
 
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._callbacks import listeners
-from skmtl.estimators._parameters import contents
+from skmtl.estimators._contents import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
 from skmtl.model_selection._plan import errors_plan, groups_plan, plain_plan

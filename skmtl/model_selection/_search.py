@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -182,10 +183,10 @@ class MultiTaskRandomizedSearchCV(StackedSearchMixin, RandomizedSearchCV):
         self.max_memory = max_memory
 
     def _candidates(self) -> list[dict[str, Any]]:
-        drawn = ParameterSampler(
-            self.param_distributions, self.n_iter, random_state=self.random_state
+        random_state = copy.deepcopy(self.random_state)  # which a fit is still to draw from
+        return list(
+            ParameterSampler(self.param_distributions, self.n_iter, random_state=random_state)
         )
-        return list(drawn)
 
 
 class MultiTaskHalvingSearchCV(StackedSearchMixin, HalvingGridSearchCV):

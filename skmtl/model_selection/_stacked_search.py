@@ -81,7 +81,8 @@ class StackedSearchMixin:
         X, y, **params : as in `fit`
             The data; without it, what the last `fit` has done.  With it nothing is trained, but
             the preprocessing is fitted.  Of a halving search, this is the first round, as if on
-            all rows; of ``preset="best"`` and ``sharing="auto"`` the first candidate.
+            all rows; of ``preset="best"`` and ``sharing="auto"`` the first candidate.  Where
+            `random_state` or the splitter's is None, the fit draws others.
 
         Returns
         -------
@@ -109,7 +110,8 @@ class StackedSearchMixin:
                 "`cv` is an iterator, which a plan would use up before the fit. Make it a list."
             )
         data, split_params = self._routed(X, y, params)
-        splitter = check_cv(self.cv, data.y, classifier=is_classifier(self.estimator))
+        cv = copy.deepcopy(self.cv)  # a splitter may hold a generator, which the fit draws from
+        splitter = check_cv(cv, data.y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(data.X, data.y, **split_params))
         jobs = _jobs(self._candidates(), splits)
         why = why_plain(self.estimator, data.fit_params)

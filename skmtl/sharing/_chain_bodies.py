@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,32 +154,34 @@ class FeatureChainBody(Body):
 
     has_common_features = True
 
-    is_read: Tensor
+    order: Tensor
+    place: Tensor
+    shares: Tensor
 
     def __init__(self, trunk: Stack, reads: np.ndarray, depths: np.ndarray) -> None:
         super().__init__()
         self.trunk = trunk
         self.out_features = trunk.out_features
         n_tasks, width = len(reads), trunk.out_features
-        # (task that reads, task that is read)
-        self.register_buffer("is_read", torch.as_tensor(reads.T.copy()), persistent=False)
         # (member, task, feature, feature); at 0 the network starts as hard sharing.
         self.passed = nn.Parameter(torch.zeros(trunk.n_copies, n_tasks, width, width))
-        self.steps = [np.flatnonzero(depths == d).tolist() for d in range(depths.max() + 1)]
+        # Tasks by depth, of which those of one depth are a slice.
+        order = np.argsort(depths, kind="stable")
+        self.stops = np.cumsum(np.bincount(depths)).tolist()
+        shares = reads.T[np.ix_(order, order)] / np.maximum(reads.sum(0)[order, None], 1)
+        for name, values in (("order", order), ("place", order.argsort()), ("shares", shares)):
+            self.register_buffer(name, torch.as_tensor(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the trunk, and pass features on."""
         h = self.trunk(x).unsqueeze(1)  # (member, 1, sample, feature)
-        first, *later = self.steps
-        u = [h.expand(-1, len(first), -1, -1)]
-        done = list(first)
-        read = [F.silu(h).expand(-1, len(first), -1, -1)]
-        for tasks in later:
-            shares = self.is_read[tasks][:, done].to(h.dtype)  # (task, task that is read)
-            shares = shares / shares.sum(1, keepdim=True)
-            mean = torch.einsum("ts,msnf->mtnf", shares, torch.cat(read, dim=1))
-            own = h + torch.matmul(mean, self.passed[:, tasks])
+        passed = self.passed.index_select(1, self.order)
+        shares = self.shares.to(h.dtype)  # (task that reads, task that is read)
+        u = [h.expand(-1, self.stops[0], -1, -1)]
+        read = [F.silu(h).expand(-1, self.stops[0], -1, -1)]
+        for start, stop in pairwise(self.stops):
+            mean = torch.einsum("ts,msnf->mtnf", shares[start:stop, :start], torch.cat(read, dim=1))
+            own = h + torch.matmul(mean, passed[:, start:stop])
             u.append(own)
             read.append(F.silu(own))
-            done += tasks
-        return torch.cat(u, dim=1)[:, np.argsort(done).tolist()]
+        return torch.cat(u, dim=1).index_select(1, self.place)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import torch
@@ -133,7 +135,8 @@ class _DSelectKBody(Body):
     def _selectors(self) -> Tensor:
         """Return the weight of each expert, shape (member, task, selector, expert)."""
         step = smooth_step(self.codes, self.step_width).unsqueeze(-2)
-        by_number = torch.where(self.digits, step, 1 - step).prod(-1)
+        by_digit = torch.where(self.digits, step, 1 - step).unbind(-1)
+        by_number = reduce(mul, by_digit)  # `prod` waits for the device in its backward
         n_rest = by_number.shape[-1] - self.n_experts
         first, rest = by_number.split([self.n_experts, n_rest], dim=-1)
         return first + nn.functional.pad(rest, (0, self.n_experts - n_rest))

@@ -179,6 +179,11 @@ def _declarations(tasks: Any, labels: list[Any]) -> Iterable[Task]:
 
 def _declaration(key: Hashable, value: Any, labels: list[Any]) -> Task:
     if isinstance(value, Task):
+        if isinstance(key, str) and key != value.name:
+            raise ValueError(
+                f"Task {value.name!r} is declared under the key {key!r}. Make the two alike, or pass "
+                "a list of Task objects."
+            )
         return value
     if isinstance(value, list | tuple):
         return Task(str(key), "regression", columns=value)

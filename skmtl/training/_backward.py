@@ -12,11 +12,11 @@ from skmtl.training._network import Network
 from skmtl.training._objective import Objective
 from skmtl.training._task_gradients import (
     ComputedGradients,
+    body_parameters,
     choose_wrt,
     head_inputs,
     parameter_gradients,
     representation_gradients,
-    shared_parameters,
 )
 
 
@@ -59,11 +59,12 @@ class LossBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
+        self._penalized = objective.penalized(network)
 
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
         z = self.network(x, targets)
-        losses, weights = self.objective.backward(z, targets, self.network)
+        losses, weights = self.objective.backward(z, targets, self.network, self._penalized)
         return StepResult(losses, weights, z.detach())
 
 
@@ -84,6 +85,7 @@ class RepresentationBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
+        self._penalized = objective.penalized(network)
         self._heads = [p for p in network.heads.parameters() if p.requires_grad]
 
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
@@ -101,7 +103,7 @@ class RepresentationBackward:
         if self._heads:
             z.backward(objective.scaled(by_z, weighed.own), inputs=self._heads)
         h.backward(shared.view_as(h))
-        objective.backward_omega(network)
+        objective.backward_omega(network, self._penalized)
         return StepResult(losses, weighed.shared, z.detach())
 
 
@@ -119,7 +121,8 @@ class ParameterBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
-        self._shared = shared_parameters(network.body)
+        self._penalized = objective.penalized(network)
+        self._shared = body_parameters(network.body)
         self._heads = [p for p in network.heads.parameters() if p.requires_grad]
 
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
@@ -138,7 +141,7 @@ class ParameterBackward:
             add_gradients(shared, gradients.combined(weighed.shared))
         else:  # the weights are those of an earlier step
             z.backward(objective.scaled(by_z, weighed.shared), inputs=shared)
-        objective.backward_omega(network)
+        objective.backward_omega(network, self._penalized)
         return StepResult(losses, weighed.shared, z.detach())
 
 

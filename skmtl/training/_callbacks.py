@@ -147,13 +147,13 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
         raise TypeError(
             f"Parameter `callbacks` must be None or a list. Found `callbacks = {callbacks!r}`."
         )
-    ours, sklearn = [], []
+    of_skorch, sklearn = [], []
     for item in callbacks or []:
         callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
         if isinstance(callback, Callback) or (
             isinstance(callback, type) and issubclass(callback, Callback)
         ):
-            ours.append(item)
+            of_skorch.append(item)
         elif hasattr(callback, "on_fit_task_end") and not isinstance(callback, type):
             sklearn.append(item)
         else:
@@ -161,4 +161,4 @@ def split_callbacks(callbacks: Any) -> tuple[list[Any], list[Any]]:
                 "Parameter `callbacks` takes callbacks of skorch and of scikit-learn 1.9 or "
                 f"newer. Found {item!r}."
             )
-    return ours, sklearn
+    return of_skorch, sklearn

@@ -36,9 +36,9 @@ class Evaluator:
         layers = network.relu_chain()
         self._network = copy.deepcopy(network).double().eval() if layers is None else None
         # If there is nothing but layers, they alone are copied: modules take as long again.
-        encoding = network.encoding
-        self._encode = encoding and copy.deepcopy(encoding).double()
-        self._bins = encoding and self._encode.arrays()
+        encoding = None if layers is None else network.encoding
+        self._encode = None if encoding is None else copy.deepcopy(encoding).double()
+        self._bins = None if self._encode is None else self._encode.arrays()
         pairs = [(layer.weight, layer.bias) for layer in layers or ()]
         self._tensors = [(w.detach().double(), b.detach().double()) for w, b in pairs]
         self._arrays = [(weight.numpy(), bias.numpy()) for weight, bias in self._tensors]

@@ -76,6 +76,7 @@ class Network(nn.Module):
         self.n_input_axes = n_input_axes
         self.encoding = encoding
         self.follows_dtype = follows_dtype
+        self.batches_gradients = True  # of several tasks at once, until a module refuses
         self._kept: Evaluator | None = None
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:

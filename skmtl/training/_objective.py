@@ -39,7 +39,25 @@ def _of_submodels(part: Tensor, n: int) -> Tensor:
     return spread_members(part, n) if part.dim() == 4 else part
 
 
-class Weighed(NamedTuple):
+class Penalized(NamedTuple):
+    """A penalty, and what it reads of a network.
+
+    Parameters
+    ----------
+    penalty : StackedPenalty
+        The penalty.
+    share : float
+        What its value counts: weights of submodels are penalised in the mean over these.
+    weights : list of Tensor
+        Parameters.
+    """
+
+    penalty: Any
+    share: float
+    weights: list[Tensor]
+
+
+class BatchWeights(NamedTuple):
     """The weights of a batch.
 
     Parameters
@@ -169,7 +187,7 @@ class Objective(nn.Module):
 
     def weigh(
         self, losses: Tensor, present: Tensor, gradients: TaskGradients | None = None
-    ) -> Weighed:
+    ) -> BatchWeights:
         """Weight the tasks.
 
         Parameters
@@ -183,7 +201,7 @@ class Objective(nn.Module):
 
         Returns
         -------
-        Weighed
+        BatchWeights
             With the part of the penalties that read losses.
         """
         own: Tensor | None = None
@@ -193,16 +211,16 @@ class Objective(nn.Module):
         else:
             shared, vector = self.weighting.direction(losses, present, gradients)
         if not self._on_losses:
-            return Weighed(shared, own, vector)
+            return BatchWeights(shared, own, vector)
         leaf = losses.detach().requires_grad_()
         with torch.enable_grad():
             self.relations(leaf, present).backward()
         if leaf.grad is None:
-            return Weighed(shared, own, vector)
+            return BatchWeights(shared, own, vector)
         if vector is not None and gradients is not None:
             vector = vector + (leaf.grad.unsqueeze(1) @ gradients.jacobian).squeeze(1)
         own = leaf.grad + (1.0 if own is None else own)
-        return Weighed(shared + leaf.grad, own, vector)
+        return BatchWeights(shared + leaf.grad, own, vector)
 
     def scale_rows(self, gradients: Tensor, scales: Tensor) -> Tensor:
         """Multiply the gradients of each task's rows by a number per task.
@@ -316,8 +334,8 @@ class Objective(nn.Module):
             total = total + penalty.strength * penalty.of_losses(losses, present)
         return total
 
-    def omega(self, network: Network) -> Tensor | None:
-        """Compute the terms of ``Omega(theta)`` that read weights, the sharing scheme's too.
+    def penalized(self, network: Network) -> list[Penalized]:
+        """List what the penalties read, which takes a quarter of a small step to look up.
 
         Parameters
         ----------
@@ -326,36 +344,66 @@ class Objective(nn.Module):
 
         Returns
         -------
-        Tensor of shape () or None
-            Differentiable; None if there is no such term.
+        list of Penalized
+            For :meth:`omega`, as long as the network has the same parameters.
         """
-        own = network.body.penalty()
-        terms = [] if own is None else [own]
+        found = []
         for penalty in self._on_weights:
             weights = network.weights(penalty.part)
             heads = {id(p) for p in network.weights("heads")} if network.n_submodels > 1 else set()
             once = [w for w in weights if id(w) not in heads]
             each = [w for w in weights if id(w) in heads]  # of every submodel: their mean counts
-            if once:
-                terms.append(penalty.strength * penalty.of_weights(once))
-            if each:
-                terms.append(penalty.strength / network.n_submodels * penalty.of_weights(each))
-        return sum(terms) if terms else None
+            for read, share in ((once, 1.0), (each, 1.0 / network.n_submodels)):
+                if read:
+                    found.append(Penalized(penalty, share, read))
+        return found
 
-    def backward(self, z: Tensor, targets: BatchTargets, network: Network) -> tuple[Tensor, Tensor]:
-        """Add the gradient of the objective to ``.grad`` of all parameters.
-
-        The same as ``self(self.task_losses(z, targets), ...).backward()``, without a graph
-        over the losses: their gradient is known, so that the graph starts at the outputs.
+    def omega(
+        self, network: Network, penalized: Sequence[Penalized] | None = None
+    ) -> Tensor | None:
+        """Compute the terms of ``Omega(theta)`` that read weights, the sharing scheme's too.
 
         Parameters
         ----------
-        z : Tensor of shape (member, output row, sample)
+        network : Network
+            Whose weights the penalties read.
+        penalized : sequence of Penalized or None, default=None
+            From :meth:`penalized`; None: looked up.
+
+        Returns
+        -------
+        Tensor of shape () or None
+            Differentiable; None if there is no such term.
+        """
+        own = network.body.penalty()
+        terms = [] if own is None else [own]
+        for penalty, share, weights in self.penalized(network) if penalized is None else penalized:
+            terms.append(penalty.strength * share * penalty.of_weights(weights))
+        return sum(terms) if terms else None
+
+    def backward(
+        self,
+        z: Tensor,
+        targets: BatchTargets,
+        network: Network,
+        penalized: Sequence[Penalized] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Add the gradient of the objective to ``.grad`` of all parameters.
+
+        The same as ``self(self.task_losses(z, targets), ...).backward()``, with the mean over
+        submodels, and without a graph over the losses: their gradient is known, so that the graph
+        starts at the outputs.
+
+        Parameters
+        ----------
+        z : Tensor of shape (member and submodel, output row, sample)
             Outputs, with their graph.
         targets : BatchTargets
             Targets and weights of the batch.
         network : Network
             Whose weights the penalties read.
+        penalized : sequence of Penalized or None, default=None
+            From :meth:`penalized`; None: looked up.
 
         Returns
         -------
@@ -367,17 +415,21 @@ class Objective(nn.Module):
         losses, gradients = self.mean_losses_and_gradients(z.detach(), targets, network)
         weights = self.weigh(losses, targets.present).shared
         z.backward(self.scale_rows(gradients, weights))
-        self.backward_omega(network)
+        self.backward_omega(network, penalized)
         return losses, weights
 
-    def backward_omega(self, network: Network) -> None:
+    def backward_omega(
+        self, network: Network, penalized: Sequence[Penalized] | None = None
+    ) -> None:
         """Add the gradient of the terms of Omega that read weights.
 
         Parameters
         ----------
         network : Network
             Whose weights the penalties read.
+        penalized : sequence of Penalized or None, default=None
+            From :meth:`penalized`; None: looked up.
         """
-        omega = self.omega(network)
+        omega = self.omega(network, penalized)
         if omega is not None and omega.requires_grad:
             omega.backward()

@@ -43,7 +43,7 @@ class StackedFit:
     max_epochs : int
         The largest number of epochs.
     like : callable
-        Builds a net of this kind for so many members.
+        Takes a number of members, and builds a net of this kind with that many.
     setting : hashable
         Equal for nets with the same weighting and penalties.
     error : DivergedError or None, default=None
@@ -83,7 +83,7 @@ def train_stacked(fits: Sequence[StackedFit]) -> None:
         while stack.fits:
             stack.run_epoch()
     finally:
-        for fit in stack.fits:
+        for fit in stack.running():
             stack.release(fit)
 
 
@@ -167,7 +167,7 @@ class Stack:
 
     def run_epoch(self) -> None:
         """Train all nets for an epoch, and let go of those that are done."""
-        for fit in self._running():
+        for fit in self.running():
             fit.net.notify("on_epoch_begin", dataset_train=fit.train, dataset_valid=fit.valid)
         average = self.average
         batches = self._batches(0, self.fits[0].net.batch_size, torch.Generator())
@@ -186,13 +186,14 @@ class Stack:
             weighting.link()
         for i, fit in enumerate(self.fits):
             if not self._is_done[i]:
-                self._is_done[i] = _is_done(fit)
+                self._is_done[i] = _end_epoch(fit)
                 if self._is_done[i]:
                     self.release(fit)
         if sum(self._is_done) >= LEAST_DONE * len(self.fits):
             self._keep([i for i, is_done in enumerate(self._is_done) if not is_done])
 
-    def _running(self) -> list[StackedFit]:
+    def running(self) -> list[StackedFit]:
+        """Return the nets that are not done."""
         return [f for f, is_done in zip(self.fits, self._is_done, strict=True) if not is_done]
 
     def _batches(
@@ -238,7 +239,7 @@ class Stack:
     def _keep(self, chosen: list[int]) -> None:
         """Go on with some of the nets, in tensors that hold no others."""
         if not chosen:
-            self.fits = []
+            self.fits, self._is_done = [], []
             return
         places = list(self._places())
         members = torch.cat([torch.arange(*places[i]) for i in chosen])
@@ -261,8 +262,8 @@ class Stack:
         self._link()
 
 
-def _is_done(fit: StackedFit) -> bool:
-    """End an epoch of a net, and its fit if it is over."""
+def _end_epoch(fit: StackedFit) -> bool:
+    """End an epoch of a net, and its fit if it is over, which it returns."""
     net = fit.net
     is_over = True
     try:

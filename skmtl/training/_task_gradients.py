@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -169,21 +170,30 @@ def parameter_gradients(
     chunks = []
     for mask in is_of_task.split(size):
         chunk = gradients * mask[:, None, :, None]  # (task, member, output row, sample)
-        rows = _batched(z, parameters, chunk)
+        rows = _batched(z, parameters, chunk, network)
         flat = [row.reshape(len(mask), n_members, -1) for row in rows]
         chunks.append(torch.cat(flat, dim=2))
     return torch.cat(chunks).transpose(0, 1)
 
 
-def _batched(z: Tensor, parameters: Sequence[Tensor], chunk: Tensor) -> list[Tensor]:
+def _batched(
+    z: Tensor, parameters: Sequence[Tensor], chunk: Tensor, network: Network
+) -> list[Tensor]:
     """Run backward for each entry of the first axis of a chunk of derivatives."""
-    if len(chunk) > 1:
+    if len(chunk) > 1 and network.batches_gradients:
         try:
             return _grad(z, parameters, chunk, is_batched=True)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:  # a module of the user that knows no batching rule
-            pass
+        except RuntimeError as error:  # a module of the user that knows no batching rule
+            network.batches_gradients = False
+            words = str(error).strip().partition("\n")[0]
+            warnings.warn(
+                f"The gradients of the tasks are computed one after the other, for a module of the "
+                f"network cannot be differentiated for several at once: {words}",
+                UserWarning,
+                stacklevel=2,
+            )
     rows = [_grad(z, parameters, one, is_batched=False) for one in chunk]
     return [torch.stack(row) for row in zip(*rows, strict=True)]
 
@@ -290,7 +300,7 @@ def task_gradients(
     _, by_z = objective.mean_losses_and_gradients(z.detach(), batch.targets, network)
     if wrt == "representation":
         return representation_gradients(z, leaf, by_z, network)
-    shared = shared_parameters(network.body)
+    shared = body_parameters(network.body)
     return ComputedGradients(lambda: parameter_gradients(z, by_z, network, shared))
 
 
@@ -343,7 +353,7 @@ def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
     ValueError
         If the tasks share nothing, or no representation where one is asked for.
     """
-    if not network.body.shares_weights or not shared_parameters(network.body):
+    if not network.body.shares_weights or not body_parameters(network.body):
         # Without a layer that is trained, no scheme has anything to share.
         use = "another `sharing`" if not network.body.shares_weights else "a trunk with layers"
         raise ValueError(
@@ -373,8 +383,8 @@ def _scheme(network: Network) -> str:
     return type(network.body).__name__.strip("_").removesuffix("Body")
 
 
-def shared_parameters(body: nn.Module) -> list[Tensor]:
-    """List the parameters between features and heads that are trained.
+def body_parameters(body: nn.Module) -> list[Tensor]:
+    """List the parameters between features and heads that are trained, a task's own among them.
 
     Parameters
     ----------

@@ -240,6 +240,7 @@ def test_validation_rows_come_in_pairs(table, make):
         ({"callbacks": [3]}, "callbacks of skorch and of scikit-learn"),
         ({"trunk": MLP((4,)), "dropout": 0.5}, "`dropout = 0.5` would have no effect"),
         ({"tasks": {"prise": "regression"}}, "Did you mean 'price'"),
+        ({"tasks": {"price": Task("prize")}}, "'prize' is declared under the key 'price'"),
     ],
 )
 def test_bad_parameters_are_named_and_leave_the_former_fit(table, make, params, message):

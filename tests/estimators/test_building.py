@@ -29,6 +29,12 @@ def test_flat_parameters_beside_a_trunk_object_are_refused():
         resolve_trunk(est)
 
 
+@pytest.mark.parametrize("dropout", [0, np.float64(0.0)])
+def test_a_default_may_be_a_number_of_another_type(dropout):
+    est = MultiTaskNetClassifierRegressor(trunk=MLP((3,)), dropout=dropout)
+    assert repr(resolve_trunk(est)) == repr(MLP((3,)))
+
+
 def test_devices(monkeypatch):
     assert choose_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -115,11 +115,11 @@ def test_ranks_of_all_tasks_give_the_joint_share():
     """Of 99 rows, whose worst rank is known, by hand."""
     order = np.arange(1.0, 100.0)
     alike = Conformity({"a": order[:, None], "b": 5 * order[:, None]})
-    np.testing.assert_allclose(alike.reach("a", 0.9, joint=True), [90.0])
-    np.testing.assert_allclose(alike.reach("b", 0.9, joint=False), [450.0])
+    np.testing.assert_allclose(alike.reaches(0.9, joint=True)["a"], [90.0])
+    np.testing.assert_allclose(alike.reaches(0.9, joint=False)["b"], [450.0])
     opposed = Conformity({"a": order[:, None], "b": order[::-1, None]})
     # The worse of ranks k and 100 - k is at most 95 in 90 or 91 of the 99 rows.
-    np.testing.assert_allclose(opposed.reach("a", 0.9, joint=True), [95.0])
+    np.testing.assert_allclose(opposed.reaches(0.9, joint=True)["a"], [95.0])
 
 
 def test_few_complete_rows_take_bonferroni():
@@ -128,7 +128,7 @@ def test_few_complete_rows_take_bonferroni():
     never = Conformity(
         {"a": np.where(rows < 100, scores, np.nan), "b": np.where(rows >= 100, scores, np.nan)}
     )
-    np.testing.assert_allclose(never.reach("a", 0.9, joint=True), [96.0])  # 0.95 * (100 + 1)
+    np.testing.assert_allclose(never.reaches(0.9, joint=True)["a"], [96.0])  # 0.95 * (100 + 1)
 
 
 def test_errors(table):

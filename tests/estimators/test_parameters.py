@@ -7,7 +7,9 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.preprocessing import FunctionTransformer
+from scipy.sparse import csr_array
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmtl import MultiTaskNetRegressor
 from skmtl.estimators._parameters import built_from, check_unchanged
@@ -22,6 +24,28 @@ def relations(r=1.0):
     found = np.ones((60, 60))
     found[30, 31] = found[31, 30] = r
     return found
+
+
+class Times:
+    """A transformation whose repr tells nothing."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, X):
+        return X * self.factor
+
+
+class Scaled(torch.nn.Module):
+    """A module with a number that is neither a weight nor in its repr."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+
+def learnt(r):
+    return FrozenEstimator(StandardScaler().fit(np.array([[0.0], [r]])))
 
 
 def of_penalty(make):
@@ -42,6 +66,12 @@ def of_penalty(make):
         lambda r: {"sharing": Grouped(pd.Series([0] * 30 + [r] + [0] * 69))},
         lambda r: {"sharing": Grouped([{f"a{i}" for i in range(99)}, {f"b{r}"}])},
         lambda r: {"preprocess": FunctionTransformer(kw_args={"table": relations(r)})},
+        lambda r: {"preprocess": FunctionTransformer(Times(r))},
+        lambda r: {"preprocess": FunctionTransformer(Times(r).__call__)},
+        lambda r: {"preprocess": FunctionTransformer(kw_args={"table": csr_array(relations(r))})},
+        lambda r: {"preprocess": FunctionTransformer(kw_args={"rows": pd.Index([0] * 99 + [r])})},
+        lambda r: {"preprocess": learnt(r)},
+        lambda r: {"net_params": {"module": Scaled(r)}},
         lambda r: {"tasks": [Task("a", classes=[*range(50), 50 + int(10 * r)])]},
         lambda r: {"net_params": {"x": relations(r)}},
     ],

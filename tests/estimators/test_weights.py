@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
+from skmtl import MultiTaskNetClassifier
 from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.tasks import TargetEncoder, Task, spread_sample_weight
 
@@ -68,3 +69,11 @@ def test_a_masked_weight_is_none():
     weights = np.ma.array(np.ones(3), mask=[True, False, False])
     with pytest.raises(ValueError, match="Found a NaN or infinite weight"):
         spread_sample_weight(weights, 3, (Task("a", "regression"),))
+
+
+def test_a_class_may_be_called_balanced():
+    y = np.array(["balanced", "skewed"] * 10)
+    weights = {"balanced": 2.0, "skewed": 1.0}
+    est = MultiTaskNetClassifier(class_weight=weights, max_epochs=1)
+    est.partial_fit(np.arange(20.0)[:, None], y)
+    assert list(est.classes_) == ["balanced", "skewed"]

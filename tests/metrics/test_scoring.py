@@ -105,6 +105,14 @@ def test_weights_of_tasks(table, est):
     assert scores["score"] == pytest.approx((3 * scores["price"] + scores["sold"]) / 4)
 
 
+def test_the_worst_score_counts_in_the_mean(table, est):
+    X, Y = table
+    worst = {"price": "r2", "sold": lambda _y, _p: -np.inf}
+    assert TaskScoring(worst)(est, X, Y)["score"] == -np.inf
+    score = TaskScoring(worst, weights={"sold": 0})(est, X, Y)
+    assert score["score"] == score["price"]
+
+
 def test_callable_metric_and_number(table, est):
     X, Y = table
     rows = Y["price"].notna()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joblib._parallel_backends import ThreadingBackend
-from scipy.stats import loguniform
+from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
@@ -338,6 +338,27 @@ def test_a_plan_does_not_use_up_the_splits(table):
     search.fit(X, Y)
 
 
+def test_a_plan_does_not_use_up_a_generator(table):
+    X, Y = table
+
+    def search():
+        random = np.random.RandomState(0)
+        return MultiTaskRandomizedSearchCV(
+            net(),
+            {"lr": uniform(1e-3, 1e-2)},
+            n_iter=2,
+            cv=KFold(2, shuffle=True, random_state=random),
+            random_state=random,
+            refit=False,
+        )
+
+    planned = search()
+    planned.explain_plan(X, Y)
+    ours, expected = planned.fit(X, Y).cv_results_, search().fit(X, Y).cv_results_
+    assert ours["params"] == expected["params"]
+    np.testing.assert_array_equal(ours["mean_test_score"], expected["mean_test_score"])
+
+
 def test_the_settings_of_scikit_learn_hold_in_processes(table):
     """Here that steps return frames, whose columns the last one names."""
     X, Y = table
@@ -463,9 +484,20 @@ def test_a_last_step_that_is_another(table):
         np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], atol=1e-6)
 
 
-def test_steps_with_functions_of_one_name_are_told_apart(table):
+class Times:
+    """A function whose repr tells nothing."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, X):
+        return X * self.factor
+
+
+@pytest.mark.parametrize("times", [lambda k: lambda x: x * k, Times], ids=["function", "object"])
+def test_steps_with_functions_of_one_name_are_told_apart(table, times):
     X, Y = table
-    steps = [FunctionTransformer(lambda x, k=k: x * k) for k in (1, -3)]
+    steps = [FunctionTransformer(times(k)) for k in (1, -3)]
     grid = {"scale": steps, "net__lr": [1e-2]}
     ours = MultiTaskGridSearchCV(pipeline(), grid, cv=2, refit=False).fit(X, Y)
     theirs = GridSearchCV(pipeline(), grid, cv=2, refit=False).fit(X, Y)

@@ -115,7 +115,8 @@ def test_list_of_columns_is_one_regression_in_the_place_of_its_first():
 def test_task_objects_keep_name_and_classes():
     tasks = declare_tasks(FRAME, [Task("label", columns=["word"], classes=["b", "a"])])
     assert tasks[1] == Task("label", "classification", ("word",), ("b", "a"))
-    assert declare_tasks(FRAME, {"any": Task("label", columns=["word"])})[1].name == "label"
+    by_name = {"label": Task("label", columns=["word"], classes=["b", "a"])}
+    assert declare_tasks(FRAME, by_name) == tasks
 
 
 def test_task_of_several_columns_without_a_kind_is_a_regression():
@@ -129,7 +130,8 @@ def test_task_of_several_columns_without_a_kind_is_a_regression():
         ({7: "binary"}, "y has no column 7"),
         ({"box": ["size", "depth"]}, "Task 'box': y has no column 'depth'"),
         ({"box": ["size", "size"]}, "Column 'size' of y must be read by one task. It is read 2"),
-        ({"size": Task("word", columns=["size"])}, "Two tasks are called 'word'"),
+        ([Task("word", columns=["size"])], "Two tasks are called 'word'"),
+        ({"size": Task("word")}, "Task 'word' is declared under the key 'size'"),
     ],
 )
 def test_declarations_that_do_not_fit_are_errors(tasks, message):

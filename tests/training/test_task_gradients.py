@@ -11,8 +11,8 @@ from skmtl.training import BatchIterator, NetworkSpec, parameter_gradients
 from skmtl.training._task_gradients import (
     ComputedGradients,
     LinearHeadGradients,
+    body_parameters,
     choose_wrt,
-    shared_parameters,
 )
 from skmtl.trunks import MLP, ModuleTrunk, TabM
 from skmtl.weighting import MGDA
@@ -94,11 +94,12 @@ CASES += [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:The gradients of the tasks are computed one after the other")
 @pytest.mark.parametrize(("sharing", "trunk"), CASES)
 def test_parameter_gradients_are_those_of_one_pass_for_each_task(sharing, trunk):
     network, batch = network_of(sharing, trunk)
     layout = network.heads.layout
-    parameters = shared_parameters(network.body)
+    parameters = body_parameters(network.body)
     z = network(batch.x, batch.targets)
     by_z = random_derivatives(z)
     found = parameter_gradients(z, by_z, network, parameters)
@@ -115,7 +116,7 @@ def test_parameter_gradients_are_those_of_one_pass_for_each_task(sharing, trunk)
 
 def test_parameter_gradients_in_chunks_and_by_member(monkeypatch):
     network, batch = network_of(MMoE(2), n_members=3)
-    parameters = shared_parameters(network.body)
+    parameters = body_parameters(network.body)
     z = network(batch.x)
     by_z = random_derivatives(z)
     whole = parameter_gradients(z, by_z, network, parameters)
@@ -128,6 +129,20 @@ def test_parameter_gradients_in_chunks_and_by_member(monkeypatch):
     found = parameter_gradients(z, alone, network, parameters)
     assert not found[[0, 2]].any()
     torch.testing.assert_close(found[1], whole[1], rtol=0, atol=1e-12)
+
+
+def test_what_cannot_be_batched_is_said_once_and_computed_task_by_task():
+    network, batch = network_of(MMoE(2), n_members=2)
+    parameters = body_parameters(network.body)
+    z = network(batch.x)
+    by_z = random_derivatives(z)
+    expected = parameter_gradients(z, by_z, network, parameters)
+    slopes = 2 * z.detach()
+    squares = Unbatched.apply(network(batch.x))
+    with pytest.warns(UserWarning, match="one after the other"):
+        found = parameter_gradients(squares, by_z / slopes, network, parameters)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    parameter_gradients(squares, by_z, network, parameters)  # a warning would be an error
 
 
 def test_gradients_are_computed_when_asked_for():
