@@ -153,9 +153,9 @@ class BaseMultiTaskNet(
         groups : array-like of shape (n_samples,), default=None
             Which rows belong together: the person, machine, place or week of each.  Wherever rows
             are held out (folds, a bootstrap, early stopping), whole groups are, so that scores,
-            probabilities and intervals are for groups that were not seen.  Of fewer groups than
-            members, several members leave out the same one, and what holds all labels of a task is
-            not left out.  None: each row by itself.
+            probabilities and intervals are for groups that were not seen.  With fewer groups
+            than members, several members leave out the same group; a group that holds all labels of
+            a task is never left out.  None: each row by itself.
         X_val, y_val : as X and y, default=None
             Validation rows in place of a part of the training rows.
         sample_weight_val : as sample_weight, default=None

@@ -52,8 +52,8 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     normalize_losses : bool or "numbers", default="numbers"
         Which losses are divided by that of the best constant prediction for the training labels,
         so that 1 has explained nothing and 0 all.  ``"numbers"``: those of regression, count and
-        quantile tasks; the losses of classes are cross-entropies in nats, since divided by its
-        small entropy a rare class is louder than all others.  True: all.  False: none.
+        quantile tasks; the losses of classes are left in nats: divided by its small entropy,
+        the loss of a rare class would drown out all others.  True: all.  False: none.
     trunk : str, Trunk, type or function, default="mlp"
         What maps features to the representation: ``"mlp"``, ``"resnet"``, ``"tabm"``,
         ``"cnn"``, which take those of the next three parameters that they have; an object of
@@ -80,9 +80,10 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         network.
     n_members : int or "auto", default="auto"
         Number of networks that are trained side by side, as one stacked computation; a
-        prediction is the mean of theirs.  ``"auto"``: 8 if each leaves out a fold (see
-        `bagging`) of at least 24 labelled rows; 1 for fewer rows, without early stopping,
-        with X_val, and with the trunks ``"tabm"``, ``"cnn"`` and modules of your own.
+        prediction is the mean of theirs.  ``"auto"``: 8 where there are at least 24
+        labelled rows and each member leaves out a fold of them (see `bagging`); 1 for fewer rows,
+        without early stopping, with X_val, and with the trunks ``"tabm"``, ``"cnn"`` and modules
+        of your own.
     bagging : {"folds", "bootstrap"} or None, default="folds"
         With several members and early stopping, ``"folds"``: the training rows are parted into
         one fold per member, each member learns from all rows but its fold, and all are judged
@@ -110,11 +111,11 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         The largest number of passes over the training rows.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when ``valid_score`` (mean over tasks of 1 - loss / loss of the best
-        constant) no longer rises, and to keep the best weights.  ``"auto"``: if there are
-        validation rows, at least 3 labelled rows for the fold of each member, or at least 100 to
-        part some off, and a task whose labels among them can be judged.
+        constant) no longer rises, and to keep the best weights.  ``"auto"``: with X_val, with
+        at least 3 labelled rows per member (folds), or with at least 100 (one network), if the
+        held-out labels suffice to judge a task.
     validation_fraction : float, default=0.1
-        Share of the labelled rows that is parted off for it, with the class shares and label
+        Share of the labelled rows that is held out for early stopping, with the class shares and label
         presence of every task kept.
     n_iter_no_change : int, default=10
         Epochs without a rise of more than `tol` before it stops.

@@ -111,7 +111,7 @@ def _evaluate(estimator: Any, X: Any) -> Tensor:
 
 
 def _encoded(estimator: Any, X: Any, n_rows: int) -> Iterator[Any]:
-    """Encode rows, in dense pieces of so many."""
+    """Encode rows, in dense pieces of `n_rows`."""
     preprocess, at_once = estimator._preprocess, X.shape[0]
     if isinstance(preprocess, FeatureEncoder):  # others may look at all rows together
         at_once = n_rows * max(1, ENCODED_ROWS // n_rows)

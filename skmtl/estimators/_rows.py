@@ -20,7 +20,7 @@ EARLY_STOPPING_ROWS = 100
 #: Members of ``n_members="auto"``, where each leaves out a fold.
 N_MEMBERS = 8
 
-#: And from so many times the number of members on, if each leaves out a fold.
+#: With folds it stops early from this many labelled rows for each member on.
 ROWS_PER_MEMBER = 3
 
 

@@ -95,6 +95,13 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         FeatureEncoder
             self.
 
+        Raises
+        ------
+        ValueError
+            If `numbers` is unknown, or a cell is infinite or complex.
+        TypeError
+            If a cell is of a type that cannot be read.
+
         Warns
         -----
         FeatureWarning
@@ -202,6 +209,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         -------
         ndarray or sparse matrix of shape (n_samples, n_encoded), float64
             Without missing values; sparse if X is.
+
+        Raises
+        ------
+        ValueError
+            If columns differ from those of `fit`, by name, number, type or time zone.
         """
         check_is_fitted(self)
         return self.encode(read_features(self, X, reset=False, allow_nan=True))
@@ -214,7 +226,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         X : pandas.DataFrame, ndarray or sparse matrix of shape (n_read, n_features)
             Rows with the columns seen in `fit`.
         dtype : {"float32", "float64"}, default="float64"
-            What the result is rounded to.
+            What the result is rounded to; a sparse matrix keeps its type.
         rows : ndarray of shape (n_samples,), int64, default=None
             Which rows; None: all.
 

@@ -77,7 +77,7 @@ class Head(Strategy):
         losses : Tensor of shape (member, task)
             ``sum over samples of w * loss(z, y)``.
         gradients : Tensor of shape (member, task, output, sample)
-            Derivative of a task's loss by its outputs.
+            Derivative of a task's loss with respect to its outputs.
         """
 
     @abstractmethod

@@ -154,7 +154,7 @@ class FocalMulticlassHead(Head):
 
 
 def _focal(log_p: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Return ``(1 - p)^gamma``, and ``-p`` times the derivative of the loss by p.
+    """Return ``(1 - p)^gamma``, and ``-p`` times the derivative of the loss in p.
 
     The latter is ``(1 - p)^gamma (1 + gamma p (-log p) / (1 - p))``.
     """

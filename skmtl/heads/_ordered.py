@@ -46,19 +46,19 @@ class Ordered:
         return torch.matmul(self._sums(z), self.join(self._anchor_of(z), F.softplus(self.steps(z))))
 
     def backward(self, z: Tensor, gradients: Tensor) -> Tensor:
-        """Return the derivative by the free outputs.
+        """Return the derivative with respect to the free outputs.
 
         Parameters
         ----------
         z : Tensor of shape (..., output, sample)
             Free outputs.
         gradients : Tensor of shape (..., output, sample)
-            Derivatives by the rising numbers.
+            Derivatives with respect to the rising numbers.
 
         Returns
         -------
         Tensor of shape (..., output, sample)
-            Derivatives by `z`.
+            Derivatives with respect to `z`.
         """
         if self.n == 1:
             return gradients

@@ -40,8 +40,9 @@ class TrackGradients(EpochHook):
         The largest number of training rows to take gradients on.  Tasks without a label among
         them are left out, so rare tasks want more rows.
     wrt : {"parameters", "representation", "auto"}, default="parameters"
-        By what gradients are taken: all weights of trunk and sharing, or the representation
-        that all heads read, which is cheaper.  ``"auto"``: the latter where there is one.
+        What gradients are taken with respect to: all parameters of trunk and sharing, or the
+        representation that all heads read, which is cheaper.  ``"auto"``: the latter where there
+        is one.
     random_state : int, RandomState or None, default=0
         Draws the rows, once per fit.
 

@@ -18,8 +18,8 @@ def skill_score(
     ``1 - loss / loss of the best constant``: 1 is perfect, 0 as good as knowing the mean or the
     class shares, negative worse than that.  It is what training minimises, in units of the null
     model.  Accuracy has no such zero, and a mean of R2 and accuracy would let a task with rare
-    classes look solved.  The loss goes by the kind of task, whatever it was trained by, so that
-    losses can be compared:
+    classes look solved.  The loss depends on the kind of task alone, not on the loss it was
+    trained with, so that scores can be compared:
 
     - regression: squared error, R2; of a vector the mean over the columns that vary;
     - classes, ordered or not: cross-entropy, D2 log loss; of a multilabel task summed over its

@@ -14,7 +14,7 @@ _running: list[tuple[bool, bool]] = []  # torch's settings before the first of t
 
 @contextmanager
 def deterministic_algorithms(asks: bool) -> Iterator[None]:
-    """Have torch use deterministic algorithms alone for a while.
+    """Have torch use deterministic algorithms alone inside a `with` block.
 
     The setting is one for the whole process: fits that run beside this one have it too.
 

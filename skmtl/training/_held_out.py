@@ -24,7 +24,7 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
     Returns
     -------
     Tensor of shape (member, output row, sample), float64
-        On the CPU.  If members have rows of their own, each row is told by the members that did
+        On the CPU.  If members have rows of their own, each row has the outputs of the members that did
         not learn from it, the first of them first, and NaN fills up where others had more of
         them: one member alone if each has a fold.  Rows are in the order of the table, without
         those that all members learned from.

@@ -109,7 +109,7 @@ class Objective(nn.Module):
         return [penalty for penalty in self.penalties if not penalty.reads_losses]
 
     def losses_and_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
-        """Compute ``mean_labelled(w_it * loss_t)`` of each task and its derivative by z.
+        """Compute ``mean_labelled(w_it * loss_t)`` of each task and its derivative in z.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Gradients of single tasks: by the representation that all heads read, or by parameters."""
+"""Gradients of single tasks, with respect to the representation that all heads read or parameters."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BATCHED_ENTRIES = 1 << 24
 
 
 class LinearHeadGradients(TaskGradients):
-    r"""Gradients by the representation under linear heads, without a backward pass.
+    r"""Gradients with respect to the representation under linear heads, without a backward pass.
 
-    With the derivatives ``D`` of the losses by the output rows and the weights ``W`` of the
-    heads, the gradient of task t by the representation of sample n is
+    With the derivatives ``D`` of the losses with respect to the output rows and the weights ``W``
+    of the heads, the gradient of task t with respect to the representation of sample n is
     ``sum_{r in t} D_rn W_:r``, so that the Gramian is the sum over the rows of two tasks of
     ``(D D^T) * (W^T W)``.
 
@@ -150,7 +150,7 @@ def parameter_gradients(
     z : Tensor of shape (member and submodel, output row, sample)
         Outputs, with their graph, which is kept.
     gradients : Tensor of shape (member and submodel, output row, sample)
-        Derivative of the loss of each row's task by it.
+        Derivative of the loss of each row's task with respect to it.
     network : Network
         Which computed them.
     parameters : sequence of Tensor
@@ -228,7 +228,7 @@ def representation_gradients(
     leaf : Tensor of shape (member and submodel, task or 1, sample, feature)
         From :func:`head_inputs`.
     gradients : Tensor of shape (member and submodel, output row, sample)
-        Derivative of the loss of each row's task by it.
+        Derivative of the loss of each row's task with respect to it.
     network : Network
         Whose heads they are.
 
@@ -330,7 +330,7 @@ def choose_wrt(network: Network, weighting: WeightingModule) -> str:
 
 
 def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
-    """Decide by what gradients of the tasks are taken.
+    """Decide what the tasks' gradients are taken with respect to.
 
     Parameters
     ----------

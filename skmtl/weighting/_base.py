@@ -99,7 +99,7 @@ class WeightingModule(nn.Module, ABC):
         """
 
     def scales(self, losses: Tensor, present: Tensor) -> Tensor:
-        """Return the derivative of the combined loss by each loss: the ``a_t`` in force.
+        """Return the derivative of the combined loss in each loss: the ``a_t`` in force.
 
         Called once per step of the training: state may move on, and the parameters of the
         weighting, if any, get their gradients on the way.

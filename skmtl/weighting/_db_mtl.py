@@ -31,8 +31,8 @@ class DBMTL(Weighting):
 
     Notes
     -----
-    Gradients are taken by all parameters of trunk and sharing, since averages over batches make
-    no sense by the representation of other rows.  They take the memory of one more copy of
+    Gradients are with respect to all parameters of trunk and sharing, since averages over batches
+    make no sense for the representation of other rows.  They take the memory of one more copy of
     these parameters per task.  The recorded weights are those of the batch's gradients, as if
     they were the averages.
 

@@ -26,8 +26,9 @@ class FairGrad(Weighting):
     alpha : float, default=1.0
         Fairness, above 0.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
     update_every : int, default=8
         Steps for which weights are kept.
 

@@ -30,8 +30,9 @@ class GradDrop(Weighting):
     leak : float, default=0.0
         Share of what is dropped that still counts, in [0, 1]; 1: equal weights.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
 
     Notes
     -----

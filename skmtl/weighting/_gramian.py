@@ -14,7 +14,7 @@ from skmtl.weighting._base import WeightingModule
 from skmtl.weighting._every import EverySteps
 from skmtl.weighting._gradients import Direction, TaskGradients
 
-#: By what gradients may be taken.
+#: What gradients may be taken with respect to.
 WRT = ("auto", "representation", "parameters")
 
 #: Weights of some tasks, shape (n,), from the Gramian of their gradients, and their losses.
@@ -37,7 +37,7 @@ class GramianWeights(WeightingModule):
     n_members : int
         Number of networks.
     wrt : {"auto", "representation", "parameters"}
-        By what the gradients are taken.
+        What the gradients are taken with respect to.
     update_every : int
         Steps for which weights are kept; a task without a label at the update keeps its last
         ones.

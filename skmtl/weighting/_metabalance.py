@@ -29,8 +29,9 @@ class MetaBalance(Weighting):
     beta : float, default=0.9
         Decay of the running means, in [0, 1).
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
     update_every : int, default=8
         Steps for which weights are kept.
 

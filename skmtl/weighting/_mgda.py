@@ -28,8 +28,9 @@ class MGDA(Weighting):
     normalize : {"none", "l2", "loss", "loss+"}, default="none"
         What gradients are divided by before: nothing, their lengths, the losses, or both.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
     update_every : int, default=8
         Steps for which weights are kept.
 

@@ -35,8 +35,8 @@ class MoCo(Weighting):
 
     Notes
     -----
-    Gradients are taken by all parameters of trunk and sharing, since averages over batches make
-    no sense by the representation of other rows.  They take the memory of one more copy of
+    Gradients are with respect to all parameters of trunk and sharing, since averages over batches
+    make no sense for the representation of other rows.  They take the memory of one more copy of
     these parameters per task.  The recorded weights are ``n l_t`` with n tasks in the batch.
 
     The lengths ``L_t``, the softmax and the defaults are those of LibMTL, after the authors'

@@ -26,8 +26,9 @@ class NashMTL(Weighting):
     max_norm : float, default=None
         Largest length of the step, above 0.  None: no bound.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
     update_every : int, default=8
         Steps for which weights are kept.
 

@@ -21,14 +21,14 @@ class NormWeights(WeightingModule):
     ----------
     rule : torch.nn.Module
         Losses (member, task), presence (task,) and lengths of the gradients (member, task) of
-        a batch to weights (member, task), whatever for a task that is not present.  Its state
+        a batch to weights (member, task), any value for a task that is not present.  Its state
         moves on by each call.
     layout : Layout
         The tasks.
     n_members : int
         Number of networks.
     wrt : {"auto", "representation", "parameters"}
-        By what the gradients are taken.
+        What the gradients are taken with respect to.
     update_every : int
         Steps for which weights are kept; a task without a label at the update keeps its last
         ones.

@@ -34,8 +34,9 @@ class TorchJD(Weighting):
         An object of ``torchjd.aggregation`` or ``torchjd.scalarization``, or of a class derived
         from one of theirs.  It is copied, and itself not changed.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.  Without effect for a
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.  Without effect for a
         ``Scalarizer``.
 
     Attributes

@@ -26,8 +26,9 @@ class UPGrad(Weighting):
         Share of its squared length that is added to that of each gradient, at least 0:
         bounds the weights where gradients nearly cancel.
     wrt : {"auto", "representation", "parameters"}, default="auto"
-        By what gradients are taken: the representation that all heads read, or all parameters
-        of trunk and sharing.  ``"auto"``: the former where there is one.
+        What the tasks' gradients are taken with respect to: the representation that all heads
+        read, or all parameters of trunk and sharing (0 for those that are another task's own).
+        ``"auto"``: the former where there is one.
     update_every : int, default=8
         Steps for which weights are kept.
 
