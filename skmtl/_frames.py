@@ -307,36 +307,3 @@ def check_eager(data: Any, name: str) -> None:
         return
     if isinstance(nw.from_native(data, pass_through=True), nw.LazyFrame):
         raise TypeError(f"{name} is a lazy frame, which holds no rows yet. Call its collect().")
-
-
-#: Share of numbers from which on words among them look like a slip,
-MOSTLY_NUMBERS = 0.9
-#: and distinct numbers: a few may well be names of categories.
-MANY_NUMBERS = 10
-
-
-def words_among_numbers(column: pd.Series) -> tuple[list[str], int, int] | None:
-    """Tell whether a column of words holds numbers for the most part.
-
-    Parameters
-    ----------
-    column : pandas.Series of shape (n_samples,)
-        Any column.
-
-    Returns
-    -------
-    words : list of str
-        The cells that are no numbers; none, if all words are numbers.
-    n_numbers, n_cells : int
-        Rows that are numbers, and that are not missing.  None in place of all three: another type,
-        or fewer than nine numbers in ten cells, or fewer than ten distinct ones.
-    """
-    if not (column.dtype == object or isinstance(column.dtype, pd.StringDtype)):
-        return None
-    counts = column.dropna().astype(str).value_counts()
-    is_number = pd.to_numeric(pd.Series(counts.index, dtype=object), errors="coerce").notna()
-    is_number = is_number.to_numpy()
-    n_numbers, n_cells = int(counts[is_number].sum()), int(counts.sum())
-    if is_number.sum() < MANY_NUMBERS or n_numbers < MOSTLY_NUMBERS * n_cells:
-        return None
-    return counts.index[~is_number].tolist(), n_numbers, n_cells

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmtl._frames import words_among_numbers
+from skmtl._words import look_of
 from skmtl.features._datetime import datetime_features
 
 
@@ -18,8 +18,14 @@ class FeatureWarning(UserWarning):
     """A column of X is probably not what it was taken for."""
 
 
+#: Share of the words of a column that differ, from which on each row seems to have its own;
+_MOSTLY_DIFFERENT = 0.9
+#: of how many words at least.
+_LEAST_WORDS = 50
+
+
 def warn_of_words(column: pd.Series) -> None:
-    """Tell of a column of words that looks as if it should be numbers.
+    """Tell of a column of words that looks as if it should be something else.
 
     Parameters
     ----------
@@ -29,30 +35,25 @@ def warn_of_words(column: pd.Series) -> None:
     Warns
     -----
     FeatureWarning
-        If it holds numbers for the most part.
+        If it holds numbers or dates for the most part, or nearly each row has a word of its own.
     """
-    found = words_among_numbers(column)
-    if found is None:
-        return
-    words, n_numbers, n_cells = found
-    if not words and _are_codes(column):
-        return
-    what = (
-        f"{n_numbers} are numbers, but not {words[:3]}"
-        if words
-        else "all are words that are numbers"
-    )
-    then = (
-        "Mark these as missing, as by pandas.to_numeric(..., errors='coerce')"
-        if words
-        else "Make it numeric by pandas.to_numeric"
-    )
-    warnings.warn(
-        f"Column {column.name!r} of X is taken for categories, one for each number in it: of "
-        f"{n_cells} cells {what}. {then}, or make the column a category type.",
-        FeatureWarning,
-        stacklevel=2,
-    )
+    look, told = look_of(column), ""
+    if look is not None and (look.others or look.noun == "date" or not _are_codes(column)):
+        told = f"one for each {look.noun} in it: {look.found}. {look.remedy}"
+    elif look is None and not isinstance(column.dtype, pd.CategoricalDtype):
+        n_words, n_cells = column.nunique(), column.count()
+        if n_cells >= _LEAST_WORDS and n_words >= _MOSTLY_DIFFERENT * n_cells:
+            told = (
+                f"but of {n_cells} cells {n_words} differ: words of one row tell nothing of others. "
+                "Leave the column out, make columns of what such words have in common"
+            )
+    if told:
+        warnings.warn(
+            f"Column {column.name!r} of X is taken for categories, {told}, or make the column a "
+            "category type.",
+            FeatureWarning,
+            stacklevel=2,
+        )
 
 
 #: Different whole numbers as words that may be codes, such as postcodes; more of them share columns.
@@ -61,7 +62,8 @@ _MOST_CODES = 50
 
 def _are_codes(column: pd.Series) -> bool:
     """Tell whether words that are numbers may be names: whole numbers, and not very many."""
-    numbers = pd.to_numeric(pd.Series(column.dropna().astype(str).unique(), dtype=object))
+    words = pd.Series(column.dropna().astype(str).unique(), dtype=object)
+    numbers = pd.to_numeric(words, errors="coerce")  # NaN: with signs around them
     return len(numbers) <= _MOST_CODES and bool((numbers % 1 == 0).all())
 
 

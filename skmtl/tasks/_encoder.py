@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmtl._frames import words_among_numbers
+from skmtl._words import look_of
 from skmtl.tasks._classes import category_codes, column_types, named_for, with_classes
 from skmtl.tasks._codes import check_column, encode_column
 from skmtl.tasks._inference import declare_tasks, inferred
@@ -108,7 +108,8 @@ class TargetEncoder:
         Warns
         -----
         TaskWarning
-            If a task has no label, one class only, or numbers for words that nobody declared.
+            If a task has no label, one class only, or words that look like numbers or dates and that
+            nobody declared.
         UserWarning
             If y is a dict, which cross-validation would not split.
         """
@@ -289,16 +290,13 @@ class TargetEncoder:
 
 
 def _warn_of_words(task: Task, column: pd.Series) -> None:
-    """Tell of a column of words that looks as if it should be numbers."""
-    found = words_among_numbers(column)
-    if found is None or not task.has_classes:
+    """Tell of a column of words that looks as if it should be something else."""
+    look = look_of(column)
+    if look is None or not task.has_classes:
         return
-    words, n_numbers, n_cells = found
-    but = f", but not {words[:3]}" if words else ""
     warnings.warn(
-        f"Task {task.name!r} is taken for classes, one for each number in column "
-        f"{str(column.name)!r}: of {n_cells} labels {n_numbers} are numbers{but}. Make the column "
-        "numeric, as by pandas.to_numeric(..., errors='coerce'), or declare the task as "
+        f"Task {task.name!r} is taken for classes, one for each {look.noun} in column "
+        f"{str(column.name)!r}: {look.found}. {look.remedy}, or declare the task as "
         "'classification'.",
         TaskWarning,
         stacklevel=5,

@@ -440,14 +440,39 @@ def test_words_among_numbers_are_told_of():
 )
 def test_numbers_as_words_are_told_of(cells):
     with pytest.warns(
-        FeatureWarning, match=r"'a' of X .* all are words that are numbers. Make it numeric"
+        FeatureWarning,
+        match=r"'a' of X .* are numbers. Make the column numeric by pandas.to_numeric, or",
     ):
+        FeatureEncoder().fit(pd.DataFrame({"a": cells}))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([f"{i},{i}00" for i in range(20)], "of 20 cells 20 are numbers. Take away signs"),
+        (
+            [*(f"${i}.50" for i in range(20)), "free"],
+            r"20 are numbers, but not \['free'\]. Take away",
+        ),
+        ([f"{i}%" for i in range(20)], "20 are numbers. Take away signs"),
+        (
+            [f"2020-01-{i:02}" for i in range(1, 21)],
+            "one for each date .* by pandas.to_datetime, or",
+        ),
+        ([f"{i}/2/20 10:00" for i in range(1, 21)], "one for each date in it"),
+        ([f"a{i}" for i in range(50)], "of 50 cells 50 differ"),
+    ],
+)
+def test_words_that_should_be_something_else_are_told_of(cells, message):
+    with pytest.warns(FeatureWarning, match=message):
         FeatureEncoder().fit(pd.DataFrame({"a": cells}))
 
 
 @pytest.mark.parametrize(
     "column",
     [
+        pd.Series([f"a{i}" for i in range(50)], dtype="category"),
+        pd.Series([f"a{i % 40}" for i in range(50)]),
         pd.Series(["1", "2", "3", "other"] * 20),  # few numbers: names of categories
         pd.Series([*map(str, range(20)), *["word"] * 20]),
         pd.Series([*map(str, range(40)), "unknown"], dtype="category"),

@@ -278,10 +278,10 @@ def test_later_rows_are_checked_alike(encoder):
 
 def test_numbers_for_words_are_told_of_unless_they_are_declared():
     hours = pd.DataFrame({"hours": [*map(str, range(30)), "unk"]})
-    message = r"Task 'hours' .* of 31 labels 30 are numbers, but not \['unk'\]"
+    message = r"Task 'hours' .* of 31 cells 30 are numbers, but not \['unk'\]"
     with pytest.warns(TaskWarning, match=message):
         TargetEncoder().fit(hours)
-    with pytest.warns(TaskWarning, match=r"of 30 labels 30 are numbers\. Make the column"):
+    with pytest.warns(TaskWarning, match=r"of 30 cells 30 are numbers\. Make the column"):
         TargetEncoder().fit(hours[:30])
     TargetEncoder({"hours": "classification"}).fit(hours)
     TargetEncoder(default_kind="classification").fit(hours)

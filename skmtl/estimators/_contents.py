@@ -1,0 +1,167 @@
+"""Texts by which the values of parameters are told apart, whatever their reprs leave out."""
+
+from __future__ import annotations
+
+import copyreg
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from functools import partial, singledispatch
+from hashlib import sha256
+from numbers import Real
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+
+from skmtl._frames import frame_to_pandas, is_frame, is_series, series_to_pandas
+
+
+def text_of(value: Any) -> str:
+    """Return the repr without addresses, which differ after unpickling."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def contents(value: Any, within: tuple[int, ...] = ()) -> str:
+    """Return a text that tells any two values apart: reprs cut arrays, frames and lists.
+
+    Parameters
+    ----------
+    value : object
+        A parameter.
+    within : tuple of int, default=()
+        Ids of the objects that this is part of, which may hold themselves.
+
+    Returns
+    -------
+    str
+        The same for the same content, in another process too.  What tells nothing of its content
+        (a lock, a generator that runs) is like itself alone.
+    """
+    # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
+    if value is None or isinstance(value, str | bytes | Real | type | ModuleType):
+        return text_of(value)
+    if isinstance(value, torch.dtype | torch.device):
+        return text_of(value)
+    if id(value) in within:
+        return f"{type(value).__qualname__}, {len(within) - within.index(id(value))} levels up"
+    within = (*within, id(value))
+    texts = [contents(part, within) for part in _parts(value)]
+    return f"{type(value).__qualname__}({', '.join(texts)})"
+
+
+@singledispatch
+def _parts(value: Any) -> list[Any]:
+    """List what an object consists of."""
+    if is_dataclass(value):
+        return [getattr(value, field.name) for field in fields(value)]
+    if is_frame(value):
+        frame = frame_to_pandas(value)
+        columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
+        return [list(frame.index), list(frame.columns), columns]
+    if is_series(value):
+        return [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
+    return _pickled(value)
+
+
+@_parts.register
+def _(value: BaseEstimator) -> list[Any]:
+    return list(value.get_params(deep=False).items())
+
+
+@_parts.register
+def _(value: FrozenEstimator) -> list[Any]:
+    return [type(value.estimator), vars(value.estimator)]  # a clone keeps what it has learnt
+
+
+@_parts.register
+def _(value: Mapping) -> list[Any]:
+    return list(value.items())
+
+
+@_parts.register
+def _(value: set | frozenset) -> list[Any]:
+    return sorted(value, key=contents)
+
+
+@_parts.register
+def _(value: list | tuple) -> list[Any]:
+    return list(value)
+
+
+@_parts.register
+def _(value: np.ndarray) -> list[Any]:
+    if value.dtype.hasobject:
+        return [value.shape, value.ravel().tolist()]
+    return [value.shape, str(value.dtype), sha256(value.tobytes()).hexdigest()]
+
+
+@_parts.register
+def _(value: torch.Tensor) -> list[Any]:
+    cells = value.detach().cpu()
+    is_narrow = cells.dtype == torch.bfloat16  # which NumPy does not have
+    return [str(cells.dtype), (cells.float() if is_narrow else cells).numpy()]
+
+
+@_parts.register
+def _(value: torch.nn.Module) -> list[Any]:
+    """List structure, weights, and what its author has noted beside them."""
+    noted = [
+        {k: v for k, v in vars(each).items() if not k.startswith("_") and k != "training"}
+        for each in value.modules()
+    ]
+    return [text_of(value), dict(value.state_dict()), noted]
+
+
+@_parts.register
+def _(value: partial) -> list[Any]:
+    return [value.func, value.args, value.keywords]
+
+
+@_parts.register
+def _(value: MethodType) -> list[Any]:
+    return [value.__func__, value.__self__]
+
+
+@_parts.register
+def _(value: FunctionType) -> list[Any]:
+    held = [value.__defaults__, value.__kwdefaults__, _held(value)]
+    return [value.__module__, value.__code__, *held]
+
+
+@_parts.register
+def _(value: CodeType) -> list[Any]:
+    return [value.co_name, value.co_code.hex(), value.co_consts, value.co_names]
+
+
+def _held(function: FunctionType) -> list[Any]:
+    """Return the values that a function reads around it, where they are set.
+
+    Of the names of its module those count that stand for data; other functions are not followed.
+    """
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not set yet
+            found.append(cell.cell_contents)
+    around = function.__globals__
+    read = (around[name] for name in function.__code__.co_names if name in around)
+    data = (str, bytes, Real, list, tuple, set, frozenset, dict, np.ndarray, torch.Tensor)
+    return [*found, *(value for value in read if isinstance(value, data))]
+
+
+def _pickled(value: Any) -> list[Any]:
+    """List what `pickle` would write of an object."""
+    try:
+        own = copyreg.dispatch_table.get(type(value))
+        written = own(value) if own else value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001, each kind of object has its own way to refuse
+        return [f"{text_of(value)}, number {id(value)}"]
+    if isinstance(written, str):  # the name of what there is one of in its module
+        return [getattr(value, "__module__", ""), written]
+    make, arguments, *more = written
+    state, items, pairs = (*more[:3], None, None, None)[:3]
+    return [make, arguments, state, list(items or ()), list(pairs or ())]
