@@ -35,7 +35,8 @@ says so (peers' searches hold out whole groups, too; what RealMLP and TabM hold 
 **Time.** A fit may take `--cap` seconds of CPU time for all columns, five times that with a search;
 it is stopped then, or as soon as three columns show that it will not do.  That is a row "n/a
 (time)", and the model is not tried on other repeats of that set.  What raises an error is a row
-too.  Neither is left out: the report names them.
+too.  Neither is left out: the report names them.  A table that cannot be read or split is told
+of and left, and tried again by the next run; infinite features are missing ones, for all models.
 
 **Error.** Per task, relative to the constant on the same test rows, lower is better: for numbers the
 root mean squared error over that of the training mean; for classes the mean of log loss over that
@@ -212,8 +213,12 @@ def run(
             todo = [n for n in names if (dataset, repeat, n) not in seen]
             if not todo:
                 continue
-            table = Table.load(folder, entries[dataset])
-            parts = split(table, repeat, most)
+            try:
+                table = Table.load(folder, entries[dataset])
+                parts = split(table, repeat, most)
+            except Exception as error:  # noqa: BLE001, a table that cannot be read, and others go on
+                print(f"{dataset} {repeat}: not run: {type(error).__name__}: {error}", flush=True)
+                continue
             must_match(done, table.name, repeat, parts)
             for name in todo:
                 if (dataset, name) in out:

@@ -30,8 +30,8 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from benchmarks.accuracy_models import Library, Model, Plain, Tuned
 from benchmarks.accuracy_splits import Table
@@ -42,51 +42,83 @@ NUMBERS = make_column_selector(dtype_include="number")
 WORDS = make_column_selector(dtype_exclude="number")
 
 
-def dense() -> ColumnTransformer:
+def plain(X: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of types that all libraries know: dates and durations in days, NaN for gaps."""
+    columns = [_plain_column(X.iloc[:, k]) for k in range(X.shape[1])]
+    return pd.concat(columns, axis=1) if columns else X
+
+
+def _plain_column(column: pd.Series) -> pd.Series:
+    dtype, day = column.dtype, pd.Timedelta(days=1)
+    if dtype == object and pd.api.types.infer_dtype(column, skipna=True) in {"date", "datetime"}:
+        column = pd.to_datetime(column)
+        dtype = column.dtype
+    if dtype.kind == "M":
+        if getattr(dtype, "tz", None) is not None:
+            column = column.dt.tz_convert(None)
+        return (column - pd.Timestamp(0)) / day
+    if dtype.kind == "m":
+        return column / day
+    if isinstance(dtype, np.dtype | pd.CategoricalDtype) or dtype == "str":
+        return column
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        return pd.Series(column.to_numpy(float, na_value=np.nan), column.index, name=column.name)
+    return column.astype(object).where(column.notna(), np.nan)
+
+
+def dense() -> Pipeline:
     """Return one number a level of words, numbers filled with marks of the gaps, standardised."""
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
     )
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return ColumnTransformer([("numbers", numbers, NUMBERS), ("words", words, WORDS)])
+    both = ColumnTransformer([("numbers", numbers, NUMBERS), ("words", words, WORDS)])
+    return make_pipeline(FunctionTransformer(plain), both)
 
 
-def codes() -> ColumnTransformer:
+def codes() -> Pipeline:
     """Return numbers as they are, gaps and all, and a code for each word."""
     words = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
     )
-    return ColumnTransformer([("numbers", "passthrough", NUMBERS), ("words", words, WORDS)])
+    both = ColumnTransformer([("numbers", "passthrough", NUMBERS), ("words", words, WORDS)])
+    return make_pipeline(FunctionTransformer(plain), both)
 
 
 class Categories:
     """Frame with plain column names, whose words are categories 0, 1, ... of the training rows.
 
     With `marks` what is no level becomes a last one; else it is missing.  With `fills` gaps of
-    numbers are filled by the median and marked in columns of their own.
+    numbers are filled by the median and marked in columns of their own.  Of more than `most` levels
+    the most frequent count, and the others are as if they had not been seen.
     """
 
-    def __init__(self, *, marks: bool = False, fills: bool = False) -> None:
-        self.marks, self.fills = marks, fills
+    def __init__(
+        self, *, marks: bool = False, fills: bool = False, most: int | None = None
+    ) -> None:
+        self.marks, self.fills, self.most = marks, fills, most
 
     def fit_transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        X = plain(X)
         self.levels_ = {
-            k: np.sort(X[column].dropna().unique().astype(object))
-            for k, column in enumerate(X)
-            if not pd.api.types.is_numeric_dtype(X[column])
+            k: np.sort(X.iloc[:, k].value_counts().index[: self.most].to_numpy(object))
+            for k in range(X.shape[1])
+            if not pd.api.types.is_numeric_dtype(X.dtypes.iloc[k])
         }
         numbers = [k for k in range(X.shape[1]) if k not in self.levels_]
         self.medians_ = {k: float(np.nan_to_num(X.iloc[:, k].median())) for k in numbers}
         self.gaps_ = [k for k in numbers if X.iloc[:, k].isna().any()]
+        self.empty_ = {k for k in numbers if X.iloc[:, k].isna().all()}
         return self.transform(X)
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        columns: dict[str, Any] = {}
+        X, columns = plain(X), {}
         for k in range(X.shape[1]):
-            column = X.iloc[:, k]
+            column: Any = X.iloc[:, k]
             if k not in self.levels_:
-                columns[f"f{k}"] = column.fillna(self.medians_[k]) if self.fills else column
+                is_filled = self.fills or k in self.empty_
+                columns[f"f{k}"] = column.fillna(self.medians_[k]) if is_filled else column
                 continue
             found = pd.Index(self.levels_[k]).get_indexer(pd.Index(column.astype(object)))
             n_levels = len(self.levels_[k])
@@ -199,6 +231,9 @@ def pytabkit(name: str, classes: bool, seed: int, params: Params) -> Any:
     return kind(device="cpu", n_threads=1, random_state=seed, **params)
 
 
+MOST_LEVELS = 254  # that HistGradientBoosting takes
+
+
 # ---- table of peers ----------------------------------------------------------------------------
 
 TREES_GRID: list[dict[str, Any]] = [
@@ -232,7 +267,7 @@ LIBRARIES: dict[str, Library] = {
         final={"n_estimators": 300},
     ),
     "histgb": Library(
-        Categories,
+        partial(Categories, most=MOST_LEVELS),
         histgb,
         grid=[
             {},

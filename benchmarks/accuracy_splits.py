@@ -60,11 +60,12 @@ class Table:
         tasks = {task["column"]: task["kind"] for task in entry["tasks"]}
         group, given = entry.get("group_column"), entry.get("split_column")
         facts = {
-            "groups": None if group is None else pd.factorize(frame[group])[0],
+            "groups": None if group is None else _numbered(frame[group]),
             "given_test": None if given is None else (frame[given] == "test").to_numpy(bool),
             "in_time": split_kind(entry) == "in time",
         }
-        return cls.make(entry["name"], frame[entry["features"]], frame[list(tasks)], tasks, **facts)
+        X = frame[list(dict.fromkeys(entry["features"]))]
+        return cls.make(entry["name"], _finite(X), frame[list(tasks)], tasks, **facts)
 
     @cached_property
     def targets(self) -> np.ndarray:
@@ -94,6 +95,21 @@ class Table:
         """Return some of the tasks."""
         kinds = {task: self.tasks[task] for task in tasks}
         return replace(self, Y=self.Y[list(tasks)], tasks=kinds)
+
+
+def _numbered(groups: pd.Series) -> np.ndarray:
+    """Number groups; a row without one is a group of its own."""
+    codes = pd.factorize(groups)[0]
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
+    return codes
+
+
+def _finite(X: pd.DataFrame) -> pd.DataFrame:
+    """Take infinite numbers for missing, for all models: none of them can read these."""
+    numbers = X.select_dtypes(["float32", "float64"])
+    wild = numbers.columns[np.isinf(numbers).any()]
+    return X.assign(**{c: X[c].where(~np.isinf(X[c])) for c in wild}) if len(wild) else X
 
 
 def split_kind(entry: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Multi-task neural networks for tables with several targets, as scikit-learn estimators."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import Any as _Any
 
 from skmtl.estimators import Checkpoint as Checkpoint
 from skmtl.estimators import MultiTaskNetClassifier as MultiTaskNetClassifier
@@ -11,3 +13,25 @@ from skmtl.metrics import task_scorer as task_scorer
 from skmtl.tasks import Task as Task
 
 __version__ = _version("skmtl")
+
+__all__ = [
+    "Checkpoint",
+    "MultiTaskNetClassifier",
+    "MultiTaskNetClassifierRegressor",
+    "MultiTaskNetRegressor",
+    "Task",
+    "TaskScoring",
+    "task_scorer",
+]
+
+_PACKAGES = {
+    "datasets", "estimators", "export", "features", "heads", "inspection", "layers", "metrics",
+    "model_selection", "penalties", "sharing", "tasks", "training", "trunks", "weighting",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> _Any:
+    """Import a package when it is first asked for."""
+    if name in _PACKAGES:
+        return _import_module(f"skmtl.{name}")
+    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")

@@ -146,7 +146,7 @@ PUBLIC = {
         "resolve_optimizer",
         "split_callbacks",
         "task_gradients",
-        "torch_threads",
+        "torch_settings",
     ],
     "skmtl.trunks": ["NumEmbedding", "Trunk"],
     "skmtl.weighting": [
@@ -275,3 +275,11 @@ def test_importing_leaves_torch_and_the_generators_as_they_were():
         print(torch.equal(torch.random.get_rng_state(), state[1]))
     """
     assert run(script) == ["3", "torch.float32", "True", "True"]
+
+
+def test_packages_are_there_without_an_import_of_their_own():
+    code = "import skmtl; skmtl.inspection.sharing_report, skmtl.export.save, skmtl.no_such_thing"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "module 'skmtl' has no attribute 'no_such_thing'" in found.stderr

@@ -174,13 +174,9 @@ class BaseMultiTaskNet(
             If the loss of a task becomes NaN or infinite.  The estimator is left as it was,
             or, with early stopping, fitted with the best weights before.
         """
-        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be given together. Found one of them.")
-        if sample_weight_val is not None and validation is None:
-            raise ValueError("sample_weight_val is for the rows of X_val. Found it without X_val.")
+        given = Given.to_fit(X, y, sample_weight, X_val, y_val, sample_weight_val, groups)
         continues = bool(self.warm_start) and hasattr(self, "net_")
-        return self._fit(Given(X, y, sample_weight, validation, continues, groups=groups))
+        return self._fit(given._replace(continues=continues))
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:

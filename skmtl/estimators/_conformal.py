@@ -218,10 +218,9 @@ class ConformalMixin(PredictionMixin):
             )
         if self._conformity is None:
             raise ValueError(
-                "Intervals and sets are judged by rows that `fit` held out, and it held out none: "
-                "there was no early stopping, or there were too few rows for it and "
-                f"`n_members = {vars(self).get('n_members_')}`. Fit with `early_stopping=True`, or with "
-                "X_val and y_val."
+                "Intervals and sets are judged by rows that `fit` held out, and none were: there was "
+                "no early stopping or there were too few rows for it, or `partial_fit` went on, which "
+                "holds out nothing. Fit with `early_stopping=True`, or with X_val and y_val."
             )
         return self._conformity.reaches(float(coverage), joint=joint)
 

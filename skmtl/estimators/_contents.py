@@ -39,9 +39,14 @@ def contents(value: Any, within: tuple[int, ...] = ()) -> str:
     Returns
     -------
     str
-        The same for the same content, in another process too.  What tells nothing of its content
+        The same for the same content, in another process too; numbers of other types that are
+        equal, and lists and tuples of the same, are alike.  What tells nothing of its content
         (a lock, a generator that runs) is like itself alone.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as if it had been written so
     # First what cannot be a frame: to ask that imports a tenth of a second's worth of modules.
     if value is None or isinstance(value, str | bytes | Real | type | ModuleType):
         return text_of(value)
@@ -51,7 +56,8 @@ def contents(value: Any, within: tuple[int, ...] = ()) -> str:
         return f"{type(value).__qualname__}, {len(within) - within.index(id(value))} levels up"
     within = (*within, id(value))
     texts = [contents(part, within) for part in _parts(value)]
-    return f"{type(value).__qualname__}({', '.join(texts)})"
+    kind = "tuple" if isinstance(value, list) else type(value).__qualname__
+    return f"{kind}({', '.join(texts)})"
 
 
 @singledispatch
@@ -79,17 +85,17 @@ def _(value: FrozenEstimator) -> list[Any]:
 
 
 @_parts.register
-def _(value: Mapping) -> list[Any]:
+def _(value: Mapping) -> list[Any]:  # type: ignore[type-arg]
     return list(value.items())
 
 
 @_parts.register
-def _(value: set | frozenset) -> list[Any]:
+def _(value: set | frozenset) -> list[Any]:  # type: ignore[type-arg]
     return sorted(value, key=contents)
 
 
 @_parts.register
-def _(value: list | tuple) -> list[Any]:
+def _(value: list | tuple) -> list[Any]:  # type: ignore[type-arg]
     return list(value)
 
 
@@ -118,7 +124,7 @@ def _(value: torch.nn.Module) -> list[Any]:
 
 
 @_parts.register
-def _(value: partial) -> list[Any]:
+def _(value: partial) -> list[Any]:  # type: ignore[type-arg]
     return [value.func, value.args, value.keywords]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
 from skmtl.estimators._training import Course, Training
+from skmtl.features import FeatureEncoder, FeatureWarning
 from skmtl.layers import Inputs, PiecewiseLinearEncoding, Seeds, bin_edges
 from skmtl.sharing import Sharing
 from skmtl.tasks import TaskOutput
@@ -30,12 +32,15 @@ from skmtl.training import (
     TaskNet,
     held_out_outputs,
     null_losses,
-    torch_threads,
+    torch_settings,
 )
 
 #: Training rows that a trunk may look at before it is built, for quantiles; fewer, down to the
 #: second number, where that would be more entries than the third.
 SAMPLED_ROWS, LEAST_SAMPLED, SAMPLED_ENTRIES = 10_000, 1_000, 512 * 10_000
+
+#: Root mean square of a column from which on a network learns badly.
+LARGE = 100.0
 
 
 class Fitted(NamedTuple):
@@ -83,7 +88,7 @@ def fit_net(
         The net, and what it says of the rows that were held out.
     """
     train, valid = prepared.train, prepared.valid
-    with torch_threads(estimator.n_threads):
+    with torch_settings(estimator.n_threads):
         like = None
         if course.continues:
             net = _copied_net(estimator)
@@ -104,7 +109,7 @@ def fit_net(
     net = training.net  # a checkpoint may have had another
     held_out = None
     if valid_data is not None:
-        with torch_threads(estimator.n_threads):
+        with torch_settings(estimator.n_threads):
             z = held_out_outputs(net, valid_data)
             held_out = outputs_of(estimator, valid_data.layout, z, has_gaps=True)
     return Fitted(net, held_out, training.error)
@@ -208,6 +213,8 @@ def _new_net(
     scheme = resolve(estimator.sharing, Sharing, "sharing")
     estimator.sharing_ = scheme.adapt(train.targets.values, train.targets.mask, estimator.tasks_)
     inputs = memo.once(("inputs", id(train)), lambda: _inputs(estimator._preprocess, train))
+    if not isinstance(estimator._preprocess, FeatureEncoder):
+        memo.once(("scales", id(train)), lambda: _warn_of_scales(inputs, estimator.preprocess))
     encoding = _encoding(estimator, inputs, train, memo)
 
     def like(n_members: int, seeds: Seeds | None = None) -> TaskNet:
@@ -238,6 +245,22 @@ def _inputs(preprocess: Any, train: Rows) -> Inputs:
         getattr(preprocess, "category_columns_", None),
         sample,
     )
+
+
+def _warn_of_scales(inputs: Inputs, preprocess: Any) -> None:
+    """Warn of numbers that are far from 1, from which networks learn badly or not at all."""
+    if inputs.sample is None:
+        return
+    squares = np.square(inputs.sample().reshape(-1, inputs.shape[-1]), dtype=np.float64)
+    size = float(np.sqrt(squares.mean(axis=0).max(initial=0.0)))
+    if size > LARGE:
+        warnings.warn(
+            f"The network reads numbers of up to about {size:.2g} (root mean square of a column), for "
+            f"`preprocess = {preprocess!r:.60}` leaves them so, and would learn badly from them. Scale "
+            "them, as by StandardScaler, or leave `preprocess='auto'`.",
+            FeatureWarning,
+            stacklevel=2,
+        )
 
 
 def _sampled(train: Rows, shape: tuple[int, ...]) -> np.ndarray:

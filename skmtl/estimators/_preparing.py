@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skmtl.estimators._contents import contents
 from skmtl.estimators._parameters import (
     built_from,
     check_kinds,
     check_parameters,
     check_unchanged,
     check_whole_fit,
-    contents,
 )
 from skmtl.estimators._preprocessing import fit_preprocessing
 from skmtl.estimators._rows import Rows, choose_members, choose_rows, read_rows
@@ -84,6 +84,41 @@ class Given(NamedTuple):
     classes: Any = None
     n_halved: int = 0
     groups: Any = None
+
+    @classmethod
+    def to_fit(
+        cls,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+    ) -> Given:
+        """Take the arguments of `fit`.
+
+        Parameters
+        ----------
+        X, y, sample_weight, X_val, y_val, sample_weight_val, groups : as in `fit`
+            The data.
+
+        Returns
+        -------
+        Given
+            For a fit from the start.
+
+        Raises
+        ------
+        ValueError
+            If something of the validation rows is missing.
+        """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together. Found one of them.")
+        if sample_weight_val is not None and X_val is None:
+            raise ValueError("sample_weight_val is for the rows of X_val. Found it without X_val.")
+        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
+        return cls(X, y, sample_weight, validation, groups=groups)
 
 
 class Prepared(NamedTuple):
@@ -212,7 +247,8 @@ def _prepare(estimator: Any, given: Given, seeds: Seeds) -> Prepared:
     X, continues, is_partial = given.X, given.continues, given.is_partial
     if not continues:
         X = read_features(estimator, X, reset=True, allow_nan=estimator.preprocess is not None)
-        _learn_tasks(estimator, given.y, given.classes)
+        _check_length(X, given.y)
+        _learn_tasks(estimator, given.y, given.classes, is_part=is_partial)
         for name in {"candidates_", "candidate_weights_"} & vars(estimator).keys():
             delattr(estimator, name)
         estimator._fold_seed = None
@@ -254,9 +290,22 @@ def _meet_labels(estimator: Any, train: Rows, *, is_first: bool) -> None:
     estimator._encoder = encoder
 
 
-def _learn_tasks(estimator: Any, y: Any, classes: Any) -> None:
+def _check_length(X: Any, y: Any) -> None:
+    """Check that a list has an entry for each row, before its columns are taken for tasks."""
+    if not isinstance(y, list | tuple) or len(y) == X.shape[0]:
+        return
+    hint = ""
+    if all(hasattr(each, "__len__") and len(each) == X.shape[0] for each in y):
+        hint = " These are columns: pass pandas.DataFrame, or numpy.column_stack of them."
+    raise ValueError(
+        f"X and y have inconsistent numbers of samples: [{X.shape[0]}, {len(y)}].{hint}"
+    )
+
+
+def _learn_tasks(estimator: Any, y: Any, classes: Any, *, is_part: bool) -> None:
     encoder = TargetEncoder(estimator.tasks, estimator._default_kind)
-    estimator._encoder = encoder.fit(y, _named_classes(classes, encoder, y))
+    named = _named_classes(classes, encoder, y)
+    estimator._encoder = encoder.fit(y, named, is_part=is_part)
     estimator.tasks_ = encoder.tasks_
     check_kinds(estimator)
     if by_task := {t.name: encoder.classes_of(t) for t in estimator.tasks_ if t.has_classes}:

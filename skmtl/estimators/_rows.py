@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import _get_feature_names
 
 from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
@@ -227,6 +228,12 @@ def choose_rows(
         rows = _with_draws(estimator, rows, seeds)
     if validation is not None:
         X, y, weight = validation
+        if _get_feature_names(X) is not None and not hasattr(estimator, "feature_names_in_"):
+            raise ValueError(
+                "X_val has names of columns, and X has none. In a Pipeline X has been through the "
+                "steps before, which `net__X_val=` skips: pass X_val by metadata routing, with "
+                "`transform_input=['X_val']`."
+            )
         judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
         return rows, judges, bool(estimator.early_stopping)
     stops = estimator.early_stopping

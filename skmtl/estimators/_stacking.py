@@ -26,7 +26,7 @@ from skmtl.training import (
     check_weights,
     deterministic_algorithms,
     memory_advice,
-    torch_threads,
+    torch_settings,
     train_stacked,
 )
 from skmtl.weighting import resolve_weighting
@@ -324,7 +324,7 @@ def _train_group(group: Group) -> dict[int, Exception]:
         return errors
     asks = any(training.estimator.deterministic for training in group.trainings)
     n_threads = group.trainings[0].estimator.n_threads
-    with torch_threads(n_threads), deterministic_algorithms(asks), ExitStack() as cleanup:
+    with torch_settings(n_threads), deterministic_algorithms(asks), ExitStack() as cleanup:
         ready: dict[float, list[Training]] = {}
         for training in group.trainings:
             try:

@@ -29,12 +29,11 @@ def warn_of_tasks(nets: Sequence[TaskNet]) -> None:
     if not all(net.stops_ and net.stopping_ is not None for net in nets):
         return
     names = nets[0].criterion_.layout.names
-    n_epochs = max(len(net.history) for net in nets)
     skills = np.fmax.reduce([_best_skills(net) for net in nets])
     useless = [name for name, skill in zip(names, skills, strict=True) if skill <= 0]
     if useless:
         warnings.warn(
-            f"{_listed(useless)}: in none of {n_epochs} epochs better than the best constant, on "
+            f"{_listed(useless)}: in no epoch better than the best constant, on "
             "rows that were held out. The features may not tell it, or these rows are too few to "
             "show that they do: compare `score` on rows of your own, bring features that tell more "
             "or more labels, or leave it out.",

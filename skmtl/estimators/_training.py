@@ -22,7 +22,7 @@ from skmtl.training import (
     check_weights,
     deterministic_algorithms,
     memory_advice,
-    torch_threads,
+    torch_settings,
 )
 
 #: Decay of ``ema_decay="auto"``, where averages are judged in each epoch.
@@ -107,7 +107,7 @@ def train(training: Training) -> None:
     net = training.net
     n_epochs = 0 if training.n_done and net.stops_ else training.course.max_epochs - training.n_done
     with (
-        torch_threads(estimator.n_threads),
+        torch_settings(estimator.n_threads),
         deterministic_algorithms(estimator.deterministic),
         epoch_callbacks(estimator, n_epochs, *training.course.data) as after_epoch,
     ):

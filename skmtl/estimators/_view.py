@@ -210,7 +210,8 @@ class TaskRegressor(RegressorMixin, TaskView):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_columns)
-            In the units of y; of a quantile task the level nearest to 0.5.
+            In the units of y; of a quantile task the level nearest to 0.5,
+            of two that are as near their mean.
         """
         values = self._output(X).predicted
         return values[:, 0] if values.shape[1] == 1 else values

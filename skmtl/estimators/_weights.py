@@ -100,7 +100,8 @@ def _class_weights(class_weight: Any, tasks: tuple[Task, ...]) -> dict[str, Any]
         if name not in names:
             raise ValueError(
                 f"Parameter `class_weight` names {name!r}, which is not a class task. The class "
-                f"tasks are {names}.{did_you_mean(name, names)}"
+                f"tasks are {names}: weights of classes go by task, as in "
+                f"{{{(names or ['task'])[0]!r}: {{...}}}}.{did_you_mean(name, names)}"
             )
     return dict(class_weight)
 

@@ -56,7 +56,7 @@ def warn_of_words(column: pd.Series) -> None:
         )
 
 
-#: Different whole numbers as words that may be codes, such as postcodes; more of them share columns.
+#: Different whole numbers as words that may be codes, such as postcodes; more of them are numbers.
 _MOST_CODES = 50
 
 

@@ -18,7 +18,7 @@ from skmtl._strategy import did_you_mean
 from skmtl.inspection._inner import fitted_encoder, inner_net
 from skmtl.inspection._probes import Probe, Snapshots, cosines
 from skmtl.tasks import Targets, Task, label_affinity, read_table
-from skmtl.training import torch_threads
+from skmtl.training import torch_settings
 
 _METHODS = ("labels", "gradients", "lookahead")
 
@@ -222,7 +222,7 @@ def _along_a_fit(
     states = snapshots.up_to(net.best_epoch_, n_probes)
     seed = int(check_random_state(net.random_state).randint(2**31 - 1))
     measured: dict[str, list[np.ndarray]] = {name: [] for name in asked if name != "labels"}
-    with torch_threads(net.n_threads):
+    with torch_settings(net.n_threads):
         probe = Probe(net.net_, snapshots.rows, torch.Generator().manual_seed(seed))
         for state in states.values():
             batch = probe.go_to(state)

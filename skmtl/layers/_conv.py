@@ -48,8 +48,10 @@ class StackedConv2d(nn.Module):
         super().__init__()
         bound = 1.0 / math.sqrt(in_channels * kernel_size**2)
         kernel = (kernel_size, kernel_size)
-        self.weight = nn.Parameter(torch.empty(n_copies, out_channels, in_channels, *kernel))
-        self.bias = nn.Parameter(torch.empty(n_copies, out_channels))
+        self.weight = nn.Parameter(
+            torch.empty(n_copies, out_channels, in_channels, *kernel, dtype=torch.float32)
+        )
+        self.bias = nn.Parameter(torch.empty(n_copies, out_channels, dtype=torch.float32))
         for parameter in (self.weight, self.bias):
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 

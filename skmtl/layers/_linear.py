@@ -71,8 +71,10 @@ class StackedLinear(nn.Module):
     ) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(max(in_features, 1))
-        self.weight = nn.Parameter(torch.empty(n_copies, in_features, out_features))
-        self.bias = nn.Parameter(torch.empty(n_copies, 1, out_features))
+        self.weight = nn.Parameter(
+            torch.empty(n_copies, in_features, out_features, dtype=torch.float32)
+        )
+        self.bias = nn.Parameter(torch.empty(n_copies, 1, out_features, dtype=torch.float32))
         for parameter in (self.weight, self.bias):
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 

@@ -28,7 +28,10 @@ _OF_NUMBERS = (
 )
 
 
-#: And those of probabilities that take the columns of a multilabel task for one distribution.
+#: How functions of scikit-learn's end that are smaller for better predictions.
+_OF_ERRORS = ("_error", "_loss", "_deviance")
+
+#: Scorers of probabilities that take the columns of a multilabel task for one distribution.
 _OF_ONE_LABEL = ("neg_log_loss", "d2_log_loss_score", "neg_brier_score", "d2_brier_score")
 
 
@@ -263,6 +266,13 @@ class _Rows:
         y = y.astype(np.intp) if task.has_classes else y
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):
+            name = getattr(metric, "__name__", "")
+            if name.endswith(_OF_ERRORS):
+                raise ValueError(
+                    f"The metric of task {task.name!r} is {name}, which falls as predictions get "
+                    f"better. Give the name of a scorer, such as 'neg_{name}', or a function of "
+                    "which larger is better."
+                )
             takes = inspect.signature(metric).parameters
             options = options if "sample_weight" in takes else {}
             return float(metric(y, repeater_of(output, y).predict(None), **options))

@@ -101,7 +101,31 @@ def net_of(estimator: Any) -> Any:
         None: something else.
     """
     last = estimator.steps[-1][1] if type(estimator) is Pipeline else estimator
-    return last if isinstance(last, BaseMultiTaskNet) else None
+    return None if why_not_stacked(last) else last
+
+
+def why_not_stacked(estimator: Any) -> str | None:
+    """Tell why a search cannot train an estimator itself.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The last step.
+
+    Returns
+    -------
+    str or None
+        None: it can.
+    """
+    if not isinstance(estimator, BaseMultiTaskNet):
+        return "not of skmtl"
+    kind = type(estimator)
+    if "fit" in vars(estimator) or any(
+        getattr(kind, name, None) is not getattr(BaseMultiTaskNet, name, None)
+        for name in ("fit", "_fit", "_trainings", "__sklearn_clone__")
+    ):
+        return "a `fit` of its own"
+    return None
 
 
 def params_of_net(estimator: Any, fit_params: dict[str, Any]) -> dict[str, Any] | None:
@@ -151,9 +175,9 @@ def why_plain(estimator: Any, fit_params: dict[str, Any]) -> str | None:
     str or None
         None: the nets can be fitted by themselves.
     """
-    net = net_of(estimator)
-    if net is None:
-        return "not of skmtl"
+    net = estimator.steps[-1][1] if type(estimator) is Pipeline else estimator
+    if why := why_not_stacked(net):
+        return why
     if listeners(net):  # which are told what a fit is a part of
         return "callbacks"
     if params_of_net(estimator, fit_params) is None:
@@ -231,8 +255,7 @@ def plan_jobs(
     for chunk in _chunks(front, jobs, max_memory):
         fits = Fits([fit for _, fit in chunk], max_memory)
         plans += [groups_plan(fits.groups(), chunk), errors_plan(chunk)]
-    if others := [job for job in jobs if not front.has_net(job)]:
-        plans.append(plain_plan(others, "not of skmtl"))
+    plans += _plain_plans(front, jobs)
     return pd.concat(plans, ignore_index=True)
 
 
@@ -254,9 +277,17 @@ def _fit_share(
     others = [job for job in jobs if id(job) not in outcomes]
     for job in others:
         outcomes[id(job)] = front.fit_alone(job)
-    if others:
-        plans.append(plain_plan(others, "not of skmtl"))
+    plans += _plain_plans(front, others)
     return [outcomes[id(job)] for job in jobs], pd.concat(plans, ignore_index=True)
+
+
+def _plain_plans(front: _Front, jobs: Sequence[Job]) -> list[pd.DataFrame]:
+    """Tell of the jobs that scikit-learn has to fit, by why."""
+    reasons: dict[str, list[Job]] = {}
+    for job in jobs:
+        if why := front.why_plain(job):
+            reasons.setdefault(why, []).append(job)
+    return [plain_plan(those, why) for why, those in reasons.items()]
 
 
 def _chunks(
@@ -264,7 +295,7 @@ def _chunks(
 ) -> Iterator[list[tuple[Job, Fit]]]:
     """Cut the jobs into those whose tables may be in memory together: whole splits."""
     by_split: dict[int, list[Job]] = {}
-    for job in filter(front.has_net, jobs):
+    for job in (job for job in jobs if front.why_plain(job) is None):
         by_split.setdefault(job.split, []).append(job)
     splits = list(by_split.values())
     n_splits = len(splits)
@@ -296,12 +327,14 @@ class _Front:
         n_targets = self.data.y.shape[1] if getattr(self.data.y, "ndim", 1) > 1 else 1
         return 4 * len(job.train) * (int(width) + 2 * int(n_targets))
 
-    def has_net(self, job: Job) -> bool:
-        """Tell whether a job fits a net of ours: its parameters may put another last step there."""
+    def why_plain(self, job: Job) -> str | None:
+        """Tell why scikit-learn has to fit a job: its parameters may put another last step there."""
         if not isinstance(self.estimator, Pipeline):
-            return True
+            return None
         last = self.estimator.steps[-1][0]
-        return not {last, "steps"} & job.params.keys() or net_of(self._whole(job)) is not None
+        if not {last, "steps"} & job.params.keys():
+            return None
+        return why_not_stacked(self._whole(job).steps[-1][1])
 
     def fit_alone(self, job: Job) -> Outcome:
         """Fit what has no net of ours, as scikit-learn does."""
@@ -359,11 +392,5 @@ class _Front:
             if isinstance(whole, Pipeline) and len(whole.steps) > 1:
                 before = whole[:-1]
                 X, steps = before.fit_transform(X, y), before.steps
-            validation: Any = None
-            if params.get("X_val") is not None:
-                names = ("X_val", "y_val", "sample_weight_val")
-                validation = tuple(params.get(name) for name in names)
-            weights, groups = params.get("sample_weight"), params.get("groups")
-            given = Given(X, y, weights, validation, groups=groups)
-            self._given[key] = (steps, given)
+            self._given[key] = (steps, Given.to_fit(X, y, **params))
         return self._given[key]

@@ -15,6 +15,7 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
+from skmtl.metrics import TaskScoring
 from skmtl.model_selection._batch import Data, Job, fit_jobs, plan_jobs, why_plain
 from skmtl.model_selection._plan import plain_plan
 from skmtl.model_selection._shelf import Shelf
@@ -49,6 +50,12 @@ class StackedSearchMixin:
             As scikit-learn's searches do; this one is left as it was.
         """
         # In a copy, so that an error leaves this one as it was.
+        theirs: Any = self
+        if isinstance(theirs.scoring, TaskScoring) and theirs.refit is True:
+            raise ValueError(
+                "TaskScoring gives several scores, so that `refit` has to name the one by which the "
+                "best candidate is chosen. Set `refit='score'`, their mean, the name of a task, or False."
+            )
         inner: Any = copy.copy(self)
         vars(inner).pop("plan_", None)
         fit = super(StackedSearchMixin, inner).fit  # type: ignore[misc]

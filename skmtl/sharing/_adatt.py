@@ -87,7 +87,9 @@ class _AdaTTBody(Body):
             self.trunk.append(Stack(blocks, inputs, n_members * n_tasks * n_own, seeds))
             self.gates.append(Gate(n_members, n_tasks, inputs, n_tasks * n_own, seeds))
         # (member, level, task, expert)
-        self.native = nn.Parameter(torch.full((n_members, len(parts), n_tasks, n_own), 1 / n_own))
+        self.native = nn.Parameter(
+            torch.full((n_members, len(parts), n_tasks, n_own), 1 / n_own, dtype=torch.float32)
+        )
         self.out_features = parts[-1][0][-1].output_shape[0]
 
     def forward(self, x: Tensor) -> Tensor:

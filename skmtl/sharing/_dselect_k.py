@@ -125,11 +125,11 @@ class _DSelectKBody(Body):
         self.register_buffer("digits", digits.bool(), persistent=False)  # (number, digit)
         # Near the middle of the step, where its slope is largest.
         bound = 0.1 * self.step_width
-        self.codes = nn.Parameter(torch.empty(n_members, n_tasks, k, n_digits))
+        self.codes = nn.Parameter(torch.empty(n_members, n_tasks, k, n_digits, dtype=torch.float32))
         nn.init.uniform_(self.codes, -bound, bound, generator=seeds.weights)
         self.shares = None  # of a single selector: 1
         if k > 1:
-            self.shares = nn.Parameter(torch.empty(n_members, n_tasks, k))
+            self.shares = nn.Parameter(torch.empty(n_members, n_tasks, k, dtype=torch.float32))
             nn.init.uniform_(self.shares, -0.1, 0.1, generator=seeds.weights)
 
     def _selectors(self) -> Tensor:

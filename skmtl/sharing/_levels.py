@@ -82,5 +82,5 @@ def near_identity(size: int, self_weight: float) -> Tensor:
         The matrix.
     """
     others = (1 - self_weight) / max(size - 1, 1)
-    matrix = torch.full((size, size), others)
+    matrix = torch.full((size, size), others, dtype=torch.float32)
     return matrix.fill_diagonal_(self_weight if size > 1 else 1.0)

@@ -80,7 +80,7 @@ class _LowRankBody(Body):
         self.sparsity = sparsity
         # Each task starts with one latent trunk and a little of the others.
         others = 0.1 / max(n_latent - 1, 1)
-        start = torch.full((self.n_tasks, n_latent), others)
+        start = torch.full((self.n_tasks, n_latent), others, dtype=torch.float32)
         start[torch.arange(self.n_tasks), torch.arange(self.n_tasks) % n_latent] = (
             0.9 if n_latent > 1 else 1.0
         )

@@ -82,7 +82,9 @@ class TargetEncoder:
         self.tasks = tasks
         self.default_kind = default_kind
 
-    def fit(self, y: Any, classes: dict[str, Any] | None = None) -> TargetEncoder:
+    def fit(
+        self, y: Any, classes: dict[str, Any] | None = None, *, is_part: bool = False
+    ) -> TargetEncoder:
         """Learn the tasks and their classes.
 
         Parameters
@@ -91,6 +93,8 @@ class TargetEncoder:
             Of shape (n_samples,) or (n_samples, n_columns).
         classes : dict of str to sequence, default=None
             All classes of a task by its name, for data that comes in parts.
+        is_part : bool, default=False
+            Whether more rows may follow, with labels of tasks that have none here.
 
         Returns
         -------
@@ -139,7 +143,7 @@ class TargetEncoder:
         }
         unlabelled = [name for name, labelled in self.labelled_.items() if not labelled]
         # Without any label at all there is nothing to warn of: who trains raises an error.
-        for name in unlabelled if len(unlabelled) < len(tasks) else []:
+        for name in unlabelled if len(unlabelled) < len(tasks) and not is_part else []:
             warnings.warn(
                 f"Task {name!r} has no label: it will be predicted as missing. Leave it out, or "
                 "add rows with a label.",

@@ -70,10 +70,10 @@ class TaskOutput:
         """Class codes, shape (n_samples,), or numbers, shape (n_samples, n_columns).
 
         Of a multilabel task the codes 0 and 1, shape (n_samples, n_columns); of a quantile
-        task the level nearest to 0.5.
+        task the level nearest to 0.5, of two that are as near their mean.
         """
         if self.task.kind == "quantile":
-            return self.values[:, [self.task.middle]]
+            return self.values[:, self.task.middle].mean(axis=1, keepdims=True)
         if self.task.kind == "multilabel":
             return (self.values > 0.5).astype(np.intp)
         if not self.task.has_classes:

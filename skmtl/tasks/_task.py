@@ -191,11 +191,11 @@ class Task:
         )
 
     @property
-    def middle(self) -> int:
-        """Position of the level nearest to 0.5 among the quantiles, which is predicted."""
-        levels = self.quantiles
-        # Rounded: 0.4 and 0.6 are equally near, whatever their last bits say; the lower one goes.
-        return min(range(len(levels)), key=lambda i: round(abs(levels[i] - 0.5), 12))
+    def middle(self) -> list[int]:
+        """Positions of the levels nearest to 0.5 among the quantiles, whose mean is predicted."""
+        # Rounded: 0.4 and 0.6 are equally near, whatever their last bits say.
+        gaps = [round(abs(level - 0.5), 12) for level in self.quantiles]
+        return [position for position, gap in enumerate(gaps) if gap == min(gaps)]
 
     def __repr__(self) -> str:
         """Return a short form that leaves out what is at its default."""

@@ -287,7 +287,7 @@ class TaskNet(NeuralNet):
         self._lowest, self.stops_ = parts["lowest"], parts["stops"]
         self._average_before = parts["average"]
         if parts["optimizer"] is not None:
-            self.optimizer_.load_state_dict(parts["optimizer"])
+            _load(self.optimizer_, parts["optimizer"])
         return self
 
     def record_epoch(self, epoch: Epoch, prefix: str) -> None:
@@ -336,6 +336,15 @@ class TaskNet(NeuralNet):
             # A schedule by epochs has nothing to do after a batch.
             if not (isinstance(callback, LRScheduler) and callback.step_every == "epoch")
         )
+
+
+def _load(optimizer: Any, saved: dict[str, Any]) -> None:
+    """Load the state of an optimiser to the bit: torch casts all of it to the parameters' type."""
+    optimizer.load_state_dict(saved)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for position, held in saved["state"].items():
+        own = optimizer.state[parameters[position]]
+        own |= {n: own[n].to(value.dtype) for n, value in held.items() if torch.is_tensor(value)}
 
 
 def _was_raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:

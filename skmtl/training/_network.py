@@ -161,7 +161,7 @@ class Network(nn.Module):
             if n == n_rows:
                 return z.to("cpu", torch.float64)
             if outputs is None:
-                outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64)
+                outputs = torch.empty(*z.shape[:2], n_rows, dtype=torch.float64, device="cpu")
             outputs[..., start : start + n] = z
             start += n
         if outputs is None:

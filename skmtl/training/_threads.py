@@ -1,10 +1,11 @@
-"""How many threads torch uses while one of our fits or predictions runs."""
+"""What torch is set to while one of our fits or predictions runs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -21,6 +22,50 @@ class _Running(threading.local):
 
 
 _running = _Running()
+
+
+@contextmanager
+def torch_settings(n_threads: int | None) -> Iterator[None]:
+    """Have torch compute as it does by default, whatever is set around a fit or a prediction.
+
+    Gradients are recorded, numbers keep their type, and tensors are made on the CPU unless told
+    otherwise.  Inside ``torch.no_grad()``, ``torch.inference_mode()``, ``torch.autocast()`` or with
+    another default device, some networks could not be trained, and others would differ.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        As for :func:`torch_threads`.
+
+    Yields
+    ------
+    None
+    """
+    with torch_threads(n_threads):
+        changes = _changes()
+        if not changes:
+            yield
+            return
+        with ExitStack() as settings:
+            for change in changes:
+                settings.enter_context(change)
+            yield
+
+
+def _changes() -> list[Any]:
+    """List what leads back to torch's defaults; in a microsecond, for a prediction takes few."""
+    changes: list[Any] = []
+    if torch.is_inference_mode_enabled():
+        changes.append(torch.inference_mode(False))
+    if not torch.is_grad_enabled():
+        changes.append(torch.enable_grad())
+    if torch.is_autocast_enabled("cpu"):
+        changes.append(torch.autocast("cpu", enabled=False))
+    if torch.is_autocast_enabled("cuda"):
+        changes.append(torch.autocast("cuda", enabled=False))
+    if not torch.empty(0).is_cpu:
+        changes.append(torch.device("cpu"))
+    return changes
 
 
 @contextmanager

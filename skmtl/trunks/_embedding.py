@@ -220,7 +220,9 @@ class _EmbeddedTable(nn.Module):
         self.numbers = None if numbers is None else numbers.build(n_copies, seeds)
         self.categories = nn.ParameterList()
         for (start, stop), width in zip(self.spans, widths, strict=True):
-            weight = torch.empty(n_copies, 1, stop - start, width)  # (copy, 1, category, entry)
+            weight = torch.empty(
+                n_copies, 1, stop - start, width, dtype=torch.float32
+            )  # (copy, 1, category, entry)
             bound = 1 / math.sqrt(width)
             nn.init.uniform_(weight, -bound, bound, generator=seeds.weights)
             self.categories.append(nn.Parameter(weight))

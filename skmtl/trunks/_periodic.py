@@ -106,11 +106,15 @@ class _Periodic(nn.Module):
         super().__init__()
         n_numbers, n_frequencies, width = shape
         n_own, bound = 1 if lite else n_numbers, 1 / math.sqrt(2 * n_frequencies)
-        self.weight = nn.Parameter(torch.empty(n_copies, n_own, 2 * n_frequencies, width))
-        self.bias = nn.Parameter(torch.empty(n_copies, 1, n_own, width))
+        self.weight = nn.Parameter(
+            torch.empty(n_copies, n_own, 2 * n_frequencies, width, dtype=torch.float32)
+        )
+        self.bias = nn.Parameter(torch.empty(n_copies, 1, n_own, width, dtype=torch.float32))
         for parameter in (self.weight, self.bias):
             nn.init.uniform_(parameter, -bound, bound, generator=seeds.weights)
-        self.frequencies = nn.Parameter(torch.empty(n_copies, 1, n_numbers, n_frequencies))
+        self.frequencies = nn.Parameter(
+            torch.empty(n_copies, 1, n_numbers, n_frequencies, dtype=torch.float32)
+        )
         nn.init.trunc_normal_(
             self.frequencies, 0.0, scale, -3 * scale, 3 * scale, generator=seeds.weights
         )

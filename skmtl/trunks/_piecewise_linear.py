@@ -159,8 +159,10 @@ class _PiecewiseLinear(nn.Module):
         bins = _bins(edges)
         n_numbers, n_bins = bins["left"].shape
         bound = 1 / math.sqrt(n_bins)
-        self.weight = nn.Parameter(torch.empty(n_copies, n_numbers, n_bins, width))
-        self.bias = nn.Parameter(torch.empty(n_copies, 1, n_numbers, width))
+        self.weight = nn.Parameter(
+            torch.empty(n_copies, n_numbers, n_bins, width, dtype=torch.float32)
+        )
+        self.bias = nn.Parameter(torch.empty(n_copies, 1, n_numbers, width, dtype=torch.float32))
         for parameter in (self.weight, self.bias):
             nn.init.uniform_(parameter, -bound, bound, generator=seeds.weights)
         for name, values in bins.items():

@@ -171,7 +171,9 @@ class _Draws:
         self.is_normal = is_normal
 
     def draw(self, n_copies: int, k: int, generator: torch.Generator) -> Tensor:
-        drawn = torch.empty(n_copies, k, 1, len(self.chunks))  # (copy, submodel, 1, feature)
+        drawn = torch.empty(
+            n_copies, k, 1, len(self.chunks), dtype=torch.float32
+        )  # (copy, submodel, 1, feature)
         if self.is_normal:
             drawn.normal_(generator=generator)
         else:

@@ -68,10 +68,11 @@ class Fixed(Weighting):
             If a task is unknown, a weight negative or not finite, or their number wrong.
         """
         # In double precision: the objective that holds the module turns it into its own.
-        weights = torch.tensor(self._listed(list(layout.names)), dtype=torch.float64)
+        weights = torch.tensor(self._listed(layout), dtype=torch.float64)
         return Constant(weights.expand(n_members, -1).clone())
 
-    def _listed(self, names: list[str]) -> list[float]:
+    def _listed(self, layout: Any) -> list[float]:
+        names = list(layout.names)
         if self.weights is not None and not isinstance(self.weights, Mapping):
             raise TypeError(
                 "Parameter `weights` of Fixed must be a mapping from task names. Found "
@@ -80,9 +81,10 @@ class Fixed(Weighting):
         given = self.weights or {}
         for name in given:
             if name not in names:
+                theirs = [n for _, n in sorted(zip(layout.order, names, strict=True))]  # as in y
                 raise ValueError(
                     f"Parameter `loss_weights` names an unknown task {name!r}. The tasks are "
-                    f"{sorted(names)}.{did_you_mean(name, names)}"
+                    f"{theirs}.{did_you_mean(name, names)}"
                 )
         pairs = [(name, given.get(name, 1.0)) for name in names]
         for name, weight in pairs:

@@ -85,6 +85,19 @@ def test_a_change_anywhere_is_seen(make):
         check_unchanged(changed, before)
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"weight_decay": 0}, {"weight_decay": 0.0}),
+        ({"dropout": 0.1}, {"dropout": np.float64(0.1)}),
+        ({"batch_size": 16}, {"batch_size": np.int64(16)}),
+        ({"hidden_layer_sizes": (8,)}, {"hidden_layer_sizes": [8]}),
+    ],
+)
+def test_equal_values_of_another_type_are_no_change(before, now):
+    check_unchanged(MultiTaskNetRegressor(**now), built_from(MultiTaskNetRegressor(**before)))
+
+
 def test_a_change_of_type_is_seen():
     before = built_from(MultiTaskNetRegressor(penalty=TaskRelations(relations())))
     changed = MultiTaskNetRegressor(penalty=TaskRelations(relations().astype(np.float32)))

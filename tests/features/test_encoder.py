@@ -517,3 +517,19 @@ def test_words_that_are_equal_are_one_whatever_their_type():
     encoder = FeatureEncoder().fit(tenths)
     later = tenths.astype("float32")
     np.testing.assert_array_equal(encoder.transform(later), encoder.transform(tenths))
+
+
+def test_heavy_tails_are_not_bent_to_the_same():
+    values = np.random.default_rng(0).lognormal(0.0, 2.5, size=1_000)
+    found = FeatureEncoder().fit(values[:, None]).transform(np.quantile(values, [[0.9], [0.98]]))
+    assert found[1, 0] - found[0, 0] > 1
+
+
+@pytest.mark.parametrize("n_rows", [12, 60, 300])
+def test_a_wild_value_takes_nothing_from_the_others(n_rows):
+    values = np.random.default_rng(0).normal(size=(n_rows, 1))
+    before = FeatureEncoder().fit_transform(values)
+    values[0] = 1e30
+    after = FeatureEncoder().fit_transform(values)
+    np.testing.assert_allclose(after[1:], before[1:], atol=0.7)
+    assert after[1:].std() > 0.7 * before[1:].std()

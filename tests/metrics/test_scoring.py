@@ -113,6 +113,12 @@ def test_the_worst_score_counts_in_the_mean(table, est):
     assert score["score"] == score["price"]
 
 
+def test_functions_that_fall_as_predictions_get_better_are_refused(table, est):
+    X, Y = table
+    with pytest.raises(ValueError, match="such as 'neg_mean_absolute_error'"):
+        TaskScoring({"price": mean_absolute_error})(est, X, Y)
+
+
 def test_callable_metric_and_number(table, est):
     X, Y = table
     rows = Y["price"].notna()

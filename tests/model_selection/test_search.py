@@ -26,7 +26,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor, TaskScoring
 from skmtl.metrics import task_scorer
 from skmtl.model_selection import (
     MultiTaskGridSearchCV,
@@ -336,6 +336,45 @@ def test_a_plan_does_not_use_up_the_splits(table):
     with pytest.raises(ValueError, match="Make it a list"):
         search.explain_plan(X, Y)
     search.fit(X, Y)
+
+
+class OfLogs(MultiTaskNetRegressor):
+    """A net with a `fit` of its own."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, np.log1p(y), sample_weight)
+
+    def predict(self, X):
+        return np.expm1(super().predict(X))
+
+
+@pytest.mark.parametrize("is_step", [False, True])
+def test_a_fit_of_its_own_is_called(table, is_step):
+    X, Y = table
+    y = np.exp(Y[["number"]].fillna(0.0))
+    alone = OfLogs(max_epochs=3, random_state=0)
+    estimator = Pipeline([("net", alone)]) if is_step else alone
+    grid = {"net__lr" if is_step else "lr": [1e-3, 1e-2]}
+    ours = MultiTaskGridSearchCV(estimator, grid, cv=2).fit(X, y)
+    theirs = GridSearchCV(estimator, grid, cv=2).fit(X, y)
+    expected = theirs.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(ours.cv_results_["mean_test_score"], expected)
+    assert set(ours.explain_plan()["why"]) == {"a `fit` of its own"}
+
+
+@pytest.mark.filterwarnings("ignore:Scoring failed:UserWarning")
+def test_half_of_the_validation_rows_is_an_error_in_a_search_too(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3]}, cv=2)
+    with pytest.raises(ValueError, match="X_val and y_val must be given together"):
+        search.fit(X, Y, y_val=Y)
+
+
+def test_several_scores_need_a_word_on_the_best_before_any_fit(table):
+    X, Y = table
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3]}, scoring=TaskScoring())
+    with pytest.raises(ValueError, match="Set `refit='score'`"):
+        search.fit(X, Y)
 
 
 def test_a_plan_does_not_use_up_a_generator(table):

@@ -104,7 +104,7 @@ def test_quantiles_have_a_default_and_are_floats():
 
 @pytest.mark.parametrize(
     ("levels", "middle"),
-    [((0.1, 0.5, 0.9), 1), ((0.4, 0.6), 0), ((0.9,), 0), ((0.01, 0.02, 0.3), 2)],
+    [((0.1, 0.5, 0.9), [1]), ((0.4, 0.6), [0, 1]), ((0.9,), [0]), ((0.01, 0.02, 0.3), [2])],
 )
 def test_the_middle_level_is_the_nearest_to_one_half(levels, middle):
     assert Task("t", "quantile", quantiles=levels).middle == middle

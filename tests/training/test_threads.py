@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from skmtl.training import torch_threads
+from skmtl.training import torch_settings
 
 
 @pytest.fixture(autouse=True)
@@ -26,46 +26,46 @@ def in_a_thread(function):
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_set_for_a_while(n_threads):
-    with torch_threads(n_threads):
+    with torch_settings(n_threads):
         assert torch.get_num_threads() == n_threads
     assert torch.get_num_threads() == 3
 
 
 def test_none_leaves_the_setting_alone():
-    with torch_threads(None):
+    with torch_settings(None):
         assert torch.get_num_threads() == 3
         torch.set_num_threads(2)
     assert torch.get_num_threads() == 2
 
 
 def test_it_comes_back_after_an_error():
-    with pytest.raises(KeyboardInterrupt), torch_threads(1):
+    with pytest.raises(KeyboardInterrupt), torch_settings(1):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == 3
-    with pytest.raises(ZeroDivisionError), torch_threads(1):
+    with pytest.raises(ZeroDivisionError), torch_settings(1):
         1 / 0  # noqa: B018
     assert torch.get_num_threads() == 3
 
 
 def test_it_comes_back_after_a_wrong_number():
-    with pytest.raises(RuntimeError, match="positive"), torch_threads(0):
+    with pytest.raises(RuntimeError, match="positive"), torch_settings(0):
         pass
-    with torch_threads(1):
+    with torch_settings(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
 
 
 def test_one_inside_the_other():
-    with torch_threads(1):
-        with torch_threads(2):
+    with torch_settings(1):
+        with torch_settings(2):
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
 
 
 def test_a_prediction_within_a_fit_does_not_end_the_setting():
-    with torch_threads(1):
-        with torch_threads(1):
+    with torch_settings(1):
+        with torch_settings(1):
             pass
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
@@ -78,13 +78,13 @@ def test_two_fits_at_once(leaves_first):
     inside = []
 
     def other():
-        with torch_threads(1):
+        with torch_settings(1):
             inside.append(torch.get_num_threads())
             entered.set()
             leave.wait(10)
 
     thread = threading.Thread(target=other)
-    with torch_threads(1):
+    with torch_settings(1):
         thread.start()
         entered.wait(10)
         if leaves_first == "other":
@@ -105,7 +105,7 @@ def test_many_fits_at_once():
     def fit():
         start.wait(10)
         for _ in range(50):
-            with torch_threads(1):
+            with torch_settings(1):
                 inside.append(torch.get_num_threads())
 
     threads = [threading.Thread(target=fit) for _ in range(8)]
@@ -120,7 +120,7 @@ def test_many_fits_at_once():
 
 def test_after_a_fit_in_another_thread_new_threads_have_the_former_number():
     def fit():
-        with torch_threads(1):
+        with torch_settings(1):
             pass
 
     in_a_thread(fit)
