@@ -60,6 +60,27 @@ def contents(value: Any, within: tuple[int, ...] = ()) -> str:
     return f"{kind}({', '.join(texts)})"
 
 
+def is_alike(left: str, right: str) -> bool:
+    """Tell whether two texts of :func:`contents` mean the same.
+
+    Parameters
+    ----------
+    left, right : str
+        The texts.
+
+    Returns
+    -------
+    bool
+        Whether they are equal, but for how files of version 1 wrote numbers and lists.
+    """
+    return left == right or _as_now(left) == _as_now(right)
+
+
+def _as_now(text: str) -> str:
+    bare = re.sub(r"\bnp\.\w+\(([^()]*)\)", r"\1", text)
+    return re.sub(r"(\d)\.0(?!\d)", r"\1", bare).replace("list(", "tuple(")
+
+
 @singledispatch
 def _parts(value: Any) -> list[Any]:
     """List what an object consists of."""

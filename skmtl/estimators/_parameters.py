@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skmtl.estimators._contents import contents, text_of
+from skmtl.estimators._contents import contents, is_alike, text_of
 
 #: Rule in words, and the rule itself, by parameter.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -199,7 +199,7 @@ def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
     """
     for name, (now, holds) in built_from(estimator).items():
         then, held = before[name]
-        if holds != held:
+        if not is_alike(holds, held):
             alike = ", with other values in what the repr leaves out" if now == then else ""
             raise ValueError(
                 f"`warm_start` and `partial_fit` go on with the fitted net, which was built with "

@@ -41,7 +41,7 @@ def warn_of_words(column: pd.Series) -> None:
     if look is not None and (look.others or look.noun == "date" or not _are_codes(column)):
         told = f"one for each {look.noun} in it: {look.found}. {look.remedy}"
     elif look is None and not isinstance(column.dtype, pd.CategoricalDtype):
-        n_words, n_cells = column.nunique(), column.count()
+        n_words, n_cells = column.dropna().astype(str).nunique(), column.count()
         if n_cells >= _LEAST_WORDS and n_words >= _MOSTLY_DIFFERENT * n_cells:
             told = (
                 f"but of {n_cells} cells {n_words} differ: words of one row tell nothing of others. "

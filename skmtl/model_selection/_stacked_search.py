@@ -97,7 +97,7 @@ class StackedSearchMixin:
             A row per program: ``how`` ("stacked" or "single"; "error": parameters or data are not
             valid, and ``why`` says how), ``why`` it is single, the positions of its
             ``candidates`` and ``splits``, ``n_fits`` that have a net in it, ``n_members``
-            (networks) and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
+            (networks; 0 where scikit-learn makes the fits) and ``memory_mb`` (weights, moments and the tensors of a step of a stack, counted
             from their shapes; without the tables).
 
         Raises

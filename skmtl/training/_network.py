@@ -150,6 +150,11 @@ class Network(nn.Module):
         -------
         Tensor of shape (member, output row, sample), float64
             Outputs, on the CPU.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows.
         """
         evaluate = self._evaluator() or self._in_evaluation_mode()._as_it_is
         # Of one piece: what stays from each chunk would keep its memory from being used again.

@@ -141,7 +141,7 @@ def test_errors(table):
         with pytest.raises(ValueError, match="`coverage` must be a number between 0 and 1"):
             est.predict_set(X, wrong)
     est.partial_fit(X, Y)
-    with pytest.raises(ValueError, match="held out none"):
+    with pytest.raises(ValueError, match="held out, and none were"):
         est.predict_interval(X)
 
 

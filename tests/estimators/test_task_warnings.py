@@ -43,7 +43,7 @@ def test_a_task_of_many_classes_that_is_noise():
 def test_many_tasks_are_told_of_at_once():
     noise = pd.DataFrame(dict.fromkeys(range(9), NOISE))
     with pytest.warns(
-        TaskWarning, match=r"[6-9] tasks, '0', '1', '2', '3', '4', \.\.\.: in none"
+        TaskWarning, match=r"[6-9] tasks, '0', '1', '2', '3', '4', \.\.\.: in no epoch"
     ) as caught:
         estimator().fit(X, noise)
     assert len(caught) == 1

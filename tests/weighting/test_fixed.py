@@ -43,7 +43,7 @@ def test_weights_that_are_none(weight):
 
 def test_an_unknown_task():
     match = (
-        r"unknown task 'prise'\. The tasks are \['box', 'price', 'sold'\]\. Did you mean 'price'"
+        r"unknown task 'prise'\. The tasks are \['price', 'sold', 'box'\]\. Did you mean 'price'"
     )
     with pytest.raises(ValueError, match=match):
         Fixed({"prise": 1.0}).build(numbers(*NAMES), 1, new_seeds())
