@@ -260,7 +260,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, help="of each set, else 3 or 5; 0: report only")
     parser.add_argument("--cap", type=float, default=CAP, help="CPU seconds of a fit")
     parser.add_argument("--whole", action="store_true", help="all rows of large sets")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and its figure")
+    parser.add_argument(
+        "--write", action="store_true", help=f"write {RESULTS.name}, its figure and tables"
+    )
     given = parser.parse_args()
     entries = catalog(given.data)
     sets = given.sets.split(",") if given.sets else in_order_of_cost(entries)
@@ -288,6 +290,7 @@ def main() -> None:
         if given.rows.resolve() != RESULTS.with_suffix(".csv"):  # which else would lose rows
             rows.to_csv(RESULTS.with_suffix(".csv"), index=False)
         accuracy_report.figure(study, RESULTS.with_suffix(".png"))
+        accuracy_report.write_tables(study, RESULTS)
 
 
 if __name__ == "__main__":

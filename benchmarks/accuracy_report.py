@@ -187,8 +187,8 @@ def sets_table(study: Study) -> str:
     return f"### Sets\n\n{markdown(head, lines)}"
 
 
-def summary(study: Study, title: str = "All sets") -> str:
-    """Return ranks and times of all models."""
+def overall(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Return names of columns and lines of the table of all models."""
     some, every = study.ranks(study.defaults), study.ranks(study.models)
     ratios = study.times.div(study.times[CLOCK], axis=0) if CLOCK in study.times else study.times
     predict = study.used.groupby("model")["predict_cpu"].median()
@@ -207,6 +207,13 @@ def summary(study: Study, title: str = "All sets") -> str:
     ]
     head = ["model", "mean rank among defaults", "mean rank among all", "mean error", "sets"]
     head += [f"times the fit of {CLOCK}, median", "seconds to predict, median"]
+    return head, lines
+
+
+def summary(study: Study, title: str = "All sets") -> str:
+    """Return ranks and times of all models."""
+    some, every = study.ranks(study.defaults), study.ranks(study.models)
+    head, lines = overall(study)
     left = study.lacking(study.models)
     outside = f"  Not ranked, for too few sets: {', '.join(left)}." if left else ""
     return (
@@ -303,6 +310,15 @@ def error_tables(study: Study) -> Iterator[str]:
                 means = study.compared(models)
                 lines = [[name, *(cell(study, means, name, m) for m in models)] for name in names]
                 yield f"### Mean error, {told}, {which}\n\n" + markdown(["set", *models], lines)
+
+
+def write_tables(study: Study, path: Path) -> None:
+    """Write the tables that the documentation shows: all models, and the errors by set."""
+    head, lines = overall(study)
+    pd.DataFrame(lines, columns=head).to_csv(path.with_name(f"{path.stem}_models.csv"), index=False)
+    means = study.compared(study.models)
+    by_set = means.map(lambda error: number(error, 3)).rename_axis("set").sort_index()
+    by_set.to_csv(path.with_name(f"{path.stem}_sets.csv"))
 
 
 def cell(study: Study, means: pd.DataFrame, name: str, model: str) -> str:
