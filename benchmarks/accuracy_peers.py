@@ -50,15 +50,19 @@ def plain(X: pd.DataFrame) -> pd.DataFrame:
 
 def _plain_column(column: pd.Series) -> pd.Series:
     dtype, day = column.dtype, pd.Timedelta(days=1)
-    if dtype == object and pd.api.types.infer_dtype(column, skipna=True) in {"date", "datetime"}:
-        column = pd.to_datetime(column)
+    held = pd.api.types.infer_dtype(column, skipna=True) if dtype == object else ""
+    if held in {"integer", "floating", "mixed-integer-float", "decimal"}:
+        return pd.to_numeric(column.astype(float))
+    if held in {"date", "datetime"}:
+        column = pd.to_datetime(column, utc=True, errors="coerce")
         dtype = column.dtype
-    if dtype.kind == "M":
-        if getattr(dtype, "tz", None) is not None:
-            column = column.dt.tz_convert(None)
-        return (column - pd.Timestamp(0)) / day
-    if dtype.kind == "m":
-        return column / day
+    if dtype.kind in "Mm":
+        zone = getattr(dtype, "tz", None) or getattr(column.dt, "tz", None)
+        start = pd.Timestamp(0, tz=zone) if dtype.kind == "M" else pd.Timedelta(0)
+        days = ((column - start) / day).to_numpy(float, na_value=np.nan)
+        return pd.Series(days, column.index, name=column.name)
+    if held.startswith("mixed"):
+        return column.astype(object).map(str, na_action="ignore")
     if isinstance(dtype, np.dtype | pd.CategoricalDtype) or dtype == "str":
         return column
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):

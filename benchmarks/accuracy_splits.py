@@ -107,7 +107,7 @@ def _numbered(groups: pd.Series) -> np.ndarray:
 
 def _finite(X: pd.DataFrame) -> pd.DataFrame:
     """Take infinite numbers for missing, for all models: none of them can read these."""
-    numbers = X.select_dtypes(["float32", "float64"])
+    numbers = X.select_dtypes("floating")
     wild = numbers.columns[np.isinf(numbers).any()]
     return X.assign(**{c: X[c].where(~np.isinf(X[c])) for c in wild}) if len(wild) else X
 

@@ -13,7 +13,7 @@ MOSTLY = 2 / 3
 LEAST_DIFFERENT = 10
 
 #: Signs around and within numbers: currencies, per cent, separators of thousands.
-_SIGNS = r"[\s$€£¥%,']"
+_SIGNS = r"[$€£¥%]|^\s+|\s+$|(?<=\d)[,'\s](?=\d{3}(?!\d))"
 
 _TO_NUMBERS = "Make the column numeric by pandas.to_numeric"
 _WITHOUT_SIGNS = (
@@ -21,7 +21,9 @@ _WITHOUT_SIGNS = (
     f'column.str.replace(r"{_SIGNS}", "", regex=True)'
 )
 
-_DATE = r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T].*)?"
+_DATE = (
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/])\d{1,2}\3\d{2,4}|\d{1,2}\.\d{1,2}\.\d{4})([ T].*)?"
+)
 
 
 class Look(NamedTuple):

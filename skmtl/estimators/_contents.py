@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import copyreg
+import dis
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import partial, singledispatch
 from hashlib import sha256
+from itertools import chain
 from numbers import Real
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skmtl._frames import frame_to_pandas, is_frame, is_series, series_to_pandas
+
+#: What each module of torch has, beside what its author has noted.
+_OF_TORCH = frozenset(vars(torch.nn.Module()))
 
 
 def text_of(value: Any) -> str:
@@ -52,6 +57,8 @@ def contents(value: Any, within: tuple[int, ...] = ()) -> str:
         return text_of(value)
     if isinstance(value, torch.dtype | torch.device):
         return text_of(value)
+    if isinstance(value, torch.Tensor):
+        value = _array_of(value)
     if id(value) in within:
         return f"{type(value).__qualname__}, {len(within) - within.index(id(value))} levels up"
     within = (*within, id(value))
@@ -89,9 +96,10 @@ def _parts(value: Any) -> list[Any]:
     if is_frame(value):
         frame = frame_to_pandas(value)
         columns = [frame.iloc[:, i].to_numpy() for i in range(frame.shape[1])]
-        return [list(frame.index), list(frame.columns), columns]
+        return [frame.index.to_numpy(), list(frame.columns), columns]
     if is_series(value):
-        return [list(getattr(value, "index", ())), series_to_pandas(value).to_numpy()]
+        series = series_to_pandas(value)
+        return [series.index.to_numpy(), series.to_numpy()]
     return _pickled(value)
 
 
@@ -102,7 +110,7 @@ def _(value: BaseEstimator) -> list[Any]:
 
 @_parts.register
 def _(value: FrozenEstimator) -> list[Any]:
-    return [type(value.estimator), vars(value.estimator)]  # a clone keeps what it has learnt
+    return [type(value.estimator), *_pickled(value.estimator)]  # a clone keeps what it has learnt
 
 
 @_parts.register
@@ -128,18 +136,10 @@ def _(value: np.ndarray) -> list[Any]:
 
 
 @_parts.register
-def _(value: torch.Tensor) -> list[Any]:
-    cells = value.detach().cpu()
-    is_narrow = cells.dtype == torch.bfloat16  # which NumPy does not have
-    return [str(cells.dtype), (cells.float() if is_narrow else cells).numpy()]
-
-
-@_parts.register
 def _(value: torch.nn.Module) -> list[Any]:
     """List structure, weights, and what its author has noted beside them."""
     noted = [
-        {k: v for k, v in vars(each).items() if not k.startswith("_") and k != "training"}
-        for each in value.modules()
+        {k: v for k, v in vars(each).items() if k not in _OF_TORCH} for each in value.modules()
     ]
     return [text_of(value), dict(value.state_dict()), noted]
 
@@ -168,27 +168,49 @@ def _(value: CodeType) -> list[Any]:
 def _held(function: FunctionType) -> list[Any]:
     """Return the values that a function reads around it, where they are set.
 
-    Of the names of its module those count that stand for data; other functions are not followed.
+    Of the names of its module those count that stand for what does not change: other functions are
+    not followed, and counters and caches change with each call.
     """
     found = []
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # not set yet
             found.append(cell.cell_contents)
     around = function.__globals__
-    read = (around[name] for name in function.__code__.co_names if name in around)
-    data = (str, bytes, Real, list, tuple, set, frozenset, dict, np.ndarray, torch.Tensor)
-    return [*found, *(value for value in read if isinstance(value, data))]
+    read = (around[name] for name in _names_read(function.__code__) if name in around)
+    fixed = (str, bytes, Real, tuple, frozenset, np.ndarray, torch.Tensor)
+    return [*found, *(value for value in read if isinstance(value, fixed))]
+
+
+def _names_read(code: CodeType) -> list[str]:
+    """Return the names of a module that code reads and does not set, functions within it included."""
+    read, written = set(), set()
+    for part in _codes_within(code):
+        for step in dis.get_instructions(part):
+            if step.opname == "LOAD_GLOBAL":
+                read.add(step.argval)
+            elif step.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}:
+                written.add(step.argval)
+    return sorted(read - written)
+
+
+def _codes_within(code: CodeType) -> list[CodeType]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return [code, *chain.from_iterable(map(_codes_within, inner))]
+
+
+def _array_of(tensor: torch.Tensor) -> np.ndarray:
+    cells = tensor.detach().cpu()
+    cells = (cells if cells.layout == torch.strided else cells.to_dense()).resolve_conj()
+    is_narrow = cells.is_floating_point() and cells.itemsize < 4  # NumPy has not all of these
+    array: np.ndarray = (cells.float() if is_narrow else cells.resolve_neg()).numpy()
+    return array
 
 
 def _pickled(value: Any) -> list[Any]:
-    """List what `pickle` would write of an object."""
+    """Tell an object by what `pickle` would write of it, or by its attributes where that fails."""
     try:
-        own = copyreg.dispatch_table.get(type(value))
-        written = own(value) if own else value.__reduce_ex__(4)
+        return [joblib.hash(value)]
     except Exception:  # noqa: BLE001, each kind of object has its own way to refuse
+        if hasattr(value, "__dict__"):
+            return [vars(value)]
         return [f"{text_of(value)}, number {id(value)}"]
-    if isinstance(written, str):  # the name of what there is one of in its module
-        return [getattr(value, "__module__", ""), written]
-    make, arguments, *more = written
-    state, items, pairs = (*more[:3], None, None, None)[:3]
-    return [make, arguments, state, list(items or ()), list(pairs or ())]

@@ -15,7 +15,7 @@ import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
-from skmtl.estimators._building import MOST_BINS, build_net, choose_bins, layout_of
+from skmtl.estimators._building import MOST_BINS, build_net, choose_bins, layout_of, resolve_trunk
 from skmtl.estimators._outputs import outputs_of
 from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._preprocessing import encode_features
@@ -34,6 +34,7 @@ from skmtl.training import (
     null_losses,
     torch_settings,
 )
+from skmtl.trunks import ModuleTrunk
 
 #: Training rows that a trunk may look at before it is built, for quantiles; fewer, down to the
 #: second number, where that would be more entries than the third.
@@ -213,7 +214,10 @@ def _new_net(
     scheme = resolve(estimator.sharing, Sharing, "sharing")
     estimator.sharing_ = scheme.adapt(train.targets.values, train.targets.mask, estimator.tasks_)
     inputs = memo.once(("inputs", id(train)), lambda: _inputs(estimator._preprocess, train))
-    if not isinstance(estimator._preprocess, FeatureEncoder):
+    is_own = isinstance(
+        resolve_trunk(estimator), ModuleTrunk
+    )  # which may read codes, or scale itself
+    if not is_own and not isinstance(estimator._preprocess, FeatureEncoder):
         memo.once(("scales", id(train)), lambda: _warn_of_scales(inputs, estimator.preprocess))
     encoding = _encoding(estimator, inputs, train, memo)
 
@@ -254,10 +258,12 @@ def _warn_of_scales(inputs: Inputs, preprocess: Any) -> None:
     squares = np.square(inputs.sample().reshape(-1, inputs.shape[-1]), dtype=np.float64)
     size = float(np.sqrt(squares.mean(axis=0).max(initial=0.0)))
     if size > LARGE:
+        is_table = len(inputs.shape) == 1
+        remedy = "by StandardScaler, or leave `preprocess='auto'`" if is_table else "X / 255"
+        source = f", for `preprocess = {preprocess!r:.60}` leaves them so" if is_table else ""
         warnings.warn(
-            f"The network reads numbers of up to about {size:.2g} (root mean square of a column), for "
-            f"`preprocess = {preprocess!r:.60}` leaves them so, and would learn badly from them. Scale "
-            "them, as by StandardScaler, or leave `preprocess='auto'`.",
+            f"The network reads numbers of up to about {size:.2g} (root mean square of a column)"
+            f"{source}, and would learn badly from them. Scale them, as {remedy}.",
             FeatureWarning,
             stacklevel=2,
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing
 
 from skmtl.features import FeatureEncoder
@@ -45,7 +46,9 @@ def fit_preprocessing(
         weights = None if (row_weights == row_weights[0]).all() else row_weights
         return FeatureEncoder().learn(X, weights, rows)  # X has been read
     if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
-        return clone(preprocess).fit(_taken(X, rows))
+        fitted, own = clone(preprocess), _taken(X, rows)
+        # A frozen one does nothing, but wants y.
+        return fitted.fit(own, None) if isinstance(fitted, FrozenEstimator) else fitted.fit(own)
     raise ValueError(
         "Parameter `preprocess` must be 'auto', None or a transformer. Found "
         f"`preprocess = {preprocess!r}`."

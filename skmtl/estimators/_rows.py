@@ -230,9 +230,9 @@ def choose_rows(
         X, y, weight = validation
         if _get_feature_names(X) is not None and not hasattr(estimator, "feature_names_in_"):
             raise ValueError(
-                "X_val has names of columns, and X has none. In a Pipeline X has been through the "
-                "steps before, which `net__X_val=` skips: pass X_val by metadata routing, with "
-                "`transform_input=['X_val']`."
+                "X_val has names of columns, and X has none. Give both as frames, or both as arrays. "
+                "In a Pipeline X has been through the steps before, which `net__X_val=` skips: pass "
+                "X_val by metadata routing, with `transform_input=['X_val']`."
             )
         judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
         return rows, judges, bool(estimator.early_stopping)

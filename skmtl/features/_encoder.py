@@ -47,9 +47,9 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         rarest categories share one.  Each takes 4 bytes a row: of a million rows and many such
         columns fewer may have to do.
     numbers : {"robust", "standard"}, default="robust"
-        How numbers are scaled: by median and interquartile range (of heavy tails, a quarter of
-        the range of the middle 98%), and bent into (-3, 3), so that no wild value takes a net where
-        no training row was; or by mean and standard
+        How numbers are scaled: by median and interquartile range (of heavy tails by up to
+        eight of these), and bent into (-3, 3), so that no wild value takes a net where no training
+        row was; or by mean and standard
         deviation.  A sparse matrix is divided by the standard deviation in any case.
 
     Attributes
@@ -107,7 +107,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         Warns
         -----
         FeatureWarning
-            If a column of words holds numbers for the most part.
+            If a column of words holds numbers or dates for the most part, or a word of its own in
+            nearly each row.
         """
         if self.numbers not in {"robust", "standard"}:
             raise ValueError(
@@ -138,7 +139,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         Warns
         -----
         FeatureWarning
-            If a column of words holds numbers for the most part.
+            If a column of words holds numbers or dates for the most part, or a word of its own in
+            nearly each row.
         """
         validate_data(self, X, reset=True, skip_check_array=True)  # for the names of its columns
         self._is_sparse = sparse.issparse(X)

@@ -13,13 +13,16 @@ BOUND = 3.0
 #: Scales that the middle 98% may be wide: of a normal distribution 3.4 interquartile ranges.
 WIDTH = 4.0
 
+#: Interquartile ranges that a scale is at most: codes such as -9999 for gaps are no tail.
+WIDEST = 8.0
+
 
 def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return a middle and a scale of each column.
 
     The scale is the interquartile range, or, where tails are heavy, a quarter of the range of the
-    middle 98%: else what lies beyond would all be bent to the same.  One value in a hundred, or two
-    of fewer, may be anything.
+    middle 98%: else what lies beyond would all be bent to the same.  It is no more than the range of
+    the middle 90% and eight interquartile ranges, so that wild values take little from the others.
 
     Parameters
     ----------
@@ -33,23 +36,23 @@ def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.n
     center : ndarray of shape (n_columns,)
         Medians.
     scale : ndarray of shape (n_columns,)
-        Scales; where the interquartile range is 0, at least half the whole range; 1 for a constant.
+        Scales; where the interquartile range is 0, half the whole range; 1 for a constant.
     """
     step = -(-len(numbers) // QUANTILE_ROWS)
     numbers = numbers[::step]
     weights = np.ones(len(numbers)) if weights is None else weights[::step]
-    tail = min(max(0.01, 2 / len(numbers)), 0.25)
-    lowest, low, center, high, highest = np.nanquantile(
+    first, fifth, low, center, high, last_fifth, last = np.nanquantile(
         numbers,
-        [tail, 0.25, 0.5, 0.75, 1 - tail],
+        [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99],
         axis=0,
         weights=_spread(weights, numbers),
         method="inverted_cdf",
     )
     counted = np.where(weights[:, None] > 0, numbers, np.nan)
     half = (np.nanmax(counted, axis=0) - np.nanmin(counted, axis=0)) / 2
-    scale = np.where(high > low, high - low, half)
-    scale = np.maximum(scale, (highest - lowest) / WIDTH)
+    middle = high - low
+    tails = np.minimum((last - first) / WIDTH, np.minimum(last_fifth - fifth, WIDEST * middle))
+    scale = np.where(middle > 0, np.maximum(middle, tails), half)
     return center, np.where(scale > 0, scale, 1.0)
 
 

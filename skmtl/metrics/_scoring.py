@@ -266,12 +266,12 @@ class _Rows:
         y = y.astype(np.intp) if task.has_classes else y
         options = {} if weights is None else {"sample_weight": weights}
         if callable(metric) and not hasattr(metric, "_score_func"):
-            name = getattr(metric, "__name__", "")
-            if name.endswith(_OF_ERRORS):
+            name, module = (getattr(metric, n, "") for n in ("__name__", "__module__"))
+            if name.endswith(_OF_ERRORS) and module.startswith("sklearn."):
+                scorer = f"'neg_{name}'" if f"neg_{name}" in get_scorer_names() else "a scorer"
                 raise ValueError(
                     f"The metric of task {task.name!r} is {name}, which falls as predictions get "
-                    f"better. Give the name of a scorer, such as 'neg_{name}', or a function of "
-                    "which larger is better."
+                    f"better. Give {scorer}, or make_scorer({name}, greater_is_better=False)."
                 )
             takes = inspect.signature(metric).parameters
             options = options if "sample_weight" in takes else {}

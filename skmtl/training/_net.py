@@ -344,7 +344,7 @@ def _load(optimizer: Any, saved: dict[str, Any]) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for position, held in saved["state"].items():
         own = optimizer.state[parameters[position]]
-        own |= {n: own[n].to(value.dtype) for n, value in held.items() if torch.is_tensor(value)}
+        own |= {n: v.to(own[n].device) for n, v in held.items() if torch.is_tensor(v)}
 
 
 def _was_raised_by_skorch(interrupt: KeyboardInterrupt) -> bool:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmtl import MultiTaskNetRegressor
+from skmtl.estimators._contents import is_alike
 from skmtl.estimators._parameters import built_from, check_unchanged
 from skmtl.penalties import L2, TaskRelations
 from skmtl.sharing import Grouped
@@ -41,11 +43,26 @@ class Scaled(torch.nn.Module):
 
     def __init__(self, factor):
         super().__init__()
-        self.factor = factor
+        self._factor = factor
 
 
 def learnt(r):
-    return FrozenEstimator(StandardScaler().fit(np.array([[0.0], [r]])))
+    steps = make_pipeline(StandardScaler()).fit(np.array([[0.0], [r]]))
+    return FrozenEstimator(steps)
+
+
+def module_scaled(r):
+    return {"net_params": {"module": Scaled(r)}}
+
+
+OFFSET = 0.0
+CALLS = 0
+
+
+def counted(X):
+    global CALLS  # noqa: PLW0603, as counters do
+    CALLS += 1
+    return X + OFFSET
 
 
 def of_penalty(make):
@@ -71,7 +88,7 @@ def of_penalty(make):
         lambda r: {"preprocess": FunctionTransformer(kw_args={"table": csr_array(relations(r))})},
         lambda r: {"preprocess": FunctionTransformer(kw_args={"rows": pd.Index([0] * 99 + [r])})},
         lambda r: {"preprocess": learnt(r)},
-        lambda r: {"net_params": {"module": Scaled(r)}},
+        module_scaled,
         lambda r: {"tasks": [Task("a", classes=[*range(50), 50 + int(10 * r)])]},
         lambda r: {"net_params": {"x": relations(r)}},
     ],
@@ -96,6 +113,24 @@ def test_a_change_anywhere_is_seen(make):
 )
 def test_equal_values_of_another_type_are_no_change(before, now):
     check_unchanged(MultiTaskNetRegressor(**now), built_from(MultiTaskNetRegressor(**before)))
+
+
+def test_what_a_function_reads_counts_and_what_it_writes_does_not(monkeypatch):
+    est = MultiTaskNetRegressor(preprocess=FunctionTransformer(counted))
+    before = built_from(est)
+    counted(1.0)
+    check_unchanged(est, before)
+    monkeypatch.setitem(globals(), "OFFSET", 1.0)
+    with pytest.raises(ValueError, match="Set it back, or fit anew"):
+        check_unchanged(est, before)
+
+
+def test_texts_of_files_of_version_1_are_alike():
+    assert is_alike(
+        "dict(tuple('a', 1), tuple('b', tuple(8)))", "dict(tuple('a', 1.0), tuple('b', list(8)))"
+    )
+    assert is_alike("0.5", "np.float64(0.5)")
+    assert not is_alike("10", "1.05")
 
 
 def test_a_change_of_type_is_seen():

@@ -115,7 +115,7 @@ def test_the_worst_score_counts_in_the_mean(table, est):
 
 def test_functions_that_fall_as_predictions_get_better_are_refused(table, est):
     X, Y = table
-    with pytest.raises(ValueError, match="such as 'neg_mean_absolute_error'"):
+    with pytest.raises(ValueError, match="Give 'neg_mean_absolute_error', or"):
         TaskScoring({"price": mean_absolute_error})(est, X, Y)
 
 

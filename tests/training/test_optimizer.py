@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from skmtl.training import FusedAdamW, resolve_optimizer
+from skmtl.training._net import _load
 from skmtl.training._optimizer import OPTIMIZERS, fused_adamw, plain_adamw
 
 SHAPES = ((2, 3, 4), (2, 1, 4), (5,), (1,))
@@ -279,3 +280,14 @@ def test_against_torch_on_a_cuda_device():
                 parameter.grad = gradient.to(parameter.device)
             each.step()
     assert_close([p.cpu() for p in ours], theirs)
+
+
+def test_a_state_is_loaded_to_the_bit():
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.NAdam([weight])
+    weight.grad = torch.ones(2)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    saved["state"][0]["exp_avg"] = torch.tensor([1 / 3, 1e-50], dtype=torch.float64)
+    _load(optimizer, saved)
+    assert torch.equal(optimizer.state[weight]["exp_avg"], saved["state"][0]["exp_avg"])
