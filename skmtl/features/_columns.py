@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmtl._words import look_of
+from skmtl._words import count_words, look_of
 from skmtl.features._datetime import datetime_features
 
 
@@ -37,11 +37,12 @@ def warn_of_words(column: pd.Series) -> None:
     FeatureWarning
         If it holds numbers or dates for the most part, or nearly each row has a word of its own.
     """
-    look, told = look_of(column), ""
+    counts, told = count_words(column), ""
+    look = look_of(counts)
     if look is not None and (look.others or look.noun == "date" or not _are_codes(column)):
         told = f"one for each {look.noun} in it: {look.found}. {look.remedy}"
-    elif look is None and not isinstance(column.dtype, pd.CategoricalDtype):
-        n_words, n_cells = column.dropna().astype(str).nunique(), column.count()
+    elif look is None:
+        n_words, n_cells = len(counts), counts.sum()
         if n_cells >= _LEAST_WORDS and n_words >= _MOSTLY_DIFFERENT * n_cells:
             told = (
                 f"but of {n_cells} cells {n_words} differ: words of one row tell nothing of others. "

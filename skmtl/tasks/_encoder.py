@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmtl._words import look_of
+from skmtl._words import count_words, look_of
 from skmtl.tasks._classes import category_codes, column_types, named_for, with_classes
 from skmtl.tasks._codes import check_column, encode_column
 from skmtl.tasks._inference import declare_tasks, inferred
@@ -295,7 +295,7 @@ class TargetEncoder:
 
 def _warn_of_words(task: Task, column: pd.Series) -> None:
     """Tell of a column of words that looks as if it should be something else."""
-    look = look_of(column)
+    look = look_of(count_words(column))
     if look is None or not task.has_classes:
         return
     warnings.warn(
