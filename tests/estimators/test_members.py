@@ -184,7 +184,7 @@ def test_seeds_alone_make_members_differ_without_folds(table):
 
 def test_early_stopping_judges_all_members_together(table):
     X, Y = table
-    est = make(max_epochs=100, n_iter_no_change=3).fit(X, Y)
+    est = make(max_epochs=200, n_iter_no_change=3, tol=0.0).fit(X, Y)
     assert 3 < est.best_epoch_ < est.n_iter_ == est.best_epoch_ + 3
     assert est.history_["valid_score"].idxmax() == est.best_epoch_
 
