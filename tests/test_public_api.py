@@ -147,6 +147,7 @@ PUBLIC = {
         "split_callbacks",
         "task_gradients",
         "torch_settings",
+        "torch_threads",
     ],
     "skmtl.trunks": ["NumEmbedding", "Trunk"],
     "skmtl.weighting": [

@@ -16,7 +16,7 @@ from skmtl.estimators._preprocessing import encode_features
 from skmtl.features import FeatureEncoder
 from skmtl.heads import Layout
 from skmtl.tasks import Task, TaskOutput
-from skmtl.training import torch_settings
+from skmtl.training import torch_threads
 
 #: Rows that a prediction encodes at once.
 ENCODED_ROWS = 1 << 16
@@ -104,7 +104,7 @@ def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput
 
 def _evaluate(estimator: Any, X: Any) -> Tensor:
     """Return the outputs of a net, shape (member, output row, sample)."""
-    with torch_settings(estimator.n_threads):
+    with torch_threads(estimator.n_threads):
         network = estimator.net_.module_
         z: Tensor = network.evaluate(_encoded(estimator, X, network.evaluation_rows), X.shape[0])
         return z

@@ -33,3 +33,4 @@ from skmtl.training._task_gradients import choose_wrt as choose_wrt
 from skmtl.training._task_gradients import parameter_gradients as parameter_gradients
 from skmtl.training._task_gradients import task_gradients as task_gradients
 from skmtl.training._threads import torch_settings as torch_settings
+from skmtl.training._threads import torch_threads as torch_threads

@@ -78,7 +78,7 @@ class Evaluator:
             h = h if self._bins is None else encode_array(h, *self._bins)
             return torch.from_numpy(_through_few(self._arrays, h))
         with torch.inference_mode():
-            x = torch.as_tensor(x).to(torch.float64).contiguous()
+            x = torch.as_tensor(x, dtype=torch.float64, device="cpu").contiguous()
             if self._network is not None:
                 z: Tensor = self._network(x)
                 return z

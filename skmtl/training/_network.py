@@ -180,7 +180,7 @@ class Network(nn.Module):
     def _as_it_is(self, chunk: Any) -> Tensor:
         """Compute outputs in the network's own type, on its own device."""
         like = self.heads.output.weight
-        z: Tensor = self(torch.as_tensor(chunk).to(device=like.device, dtype=like.dtype))
+        z: Tensor = self(torch.as_tensor(chunk, device=like.device, dtype=like.dtype))
         return z
 
     def _evaluator(self) -> Evaluator | None:

@@ -26,7 +26,7 @@ _running = _Running()
 
 @contextmanager
 def torch_settings(n_threads: int | None) -> Iterator[None]:
-    """Have torch compute as it does by default, whatever is set around a fit or a prediction.
+    """Have torch compute as it does by default, whatever is set around a fit.
 
     Gradients are recorded, numbers keep their type, and tensors are made on the CPU unless told
     otherwise.  Inside ``torch.no_grad()``, ``torch.inference_mode()``, ``torch.autocast()`` or with
@@ -53,7 +53,7 @@ def torch_settings(n_threads: int | None) -> Iterator[None]:
 
 
 def _changes() -> list[Any]:
-    """List what leads back to torch's defaults; in a microsecond, for a prediction takes few."""
+    """List what leads back to torch's defaults."""
     changes: list[Any] = []
     if torch.is_inference_mode_enabled():
         changes.append(torch.inference_mode(False))
