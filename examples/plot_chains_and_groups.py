@@ -80,8 +80,8 @@ for name in ("grouped, auto", "chain, auto"):
 # The figure
 # ----------
 # Labels and gradients agree that fuel goes together, and ``symboling`` with doors and body; gradients
-# add ``normalized_losses`` to the latter and leave price alone.  A net per task comes last (0.664
-# against 0.678 for hard sharing): it is ahead for ``symboling``, and behind on doors and body.
+# add ``normalized_losses`` to the latter and leave price alone.  A net per task comes last (0.663
+# against 0.677 for hard sharing): it is ahead for ``symboling``, and behind on doors and body.
 # Groups end between the two.  Both chains end level with hard sharing, the one by meaning no better than the one by
 # counts of labels: a linear map of what one trunk says of both tasks has little to add.  With 201
 # cars, one trunk for all is hard to beat.

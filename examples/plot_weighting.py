@@ -70,8 +70,8 @@ plt.show()
 # Do the test rows notice?
 # ------------------------
 # Skill, 1 - loss / loss of a constant, in five folds.  Between equal weights and uncertainty
-# there is no difference that five folds could show: 0.679 and 0.681, with folds on both sides.
-# MGDA is behind in four folds of five (0.636), for reasons that its panels show: what it takes
+# there is no difference that five folds could show: 0.677 and 0.676, with folds on both sides.
+# MGDA is behind in four folds of five (0.631), for reasons that its panels show: what it takes
 # from normalized_losses and symboling it spends on price, which had no need of it, and the fit, which goes on
 # for their sake, learns the doors by heart: their validation loss rises from the fifth epoch on.  To harm
 # no task is not to serve each one.  So look before you choose, and where conflicts are slight, as
