@@ -10,6 +10,7 @@ from torch import Tensor
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
+from skmtl.training._omega import Omega
 from skmtl.training._task_gradients import (
     ComputedGradients,
     body_parameters,
@@ -59,12 +60,12 @@ class LossBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
-        self._penalized = objective.penalized(network)
+        self._omega = Omega(objective.penalties, network)
 
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
         z = self.network(x, targets)
-        losses, weights = self.objective.backward(z, targets, self.network, self._penalized)
+        losses, weights = self.objective.backward(z, targets, self.network, self._omega)
         return StepResult(losses, weights, z.detach())
 
 
@@ -85,7 +86,7 @@ class RepresentationBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
-        self._penalized = objective.penalized(network)
+        self._omega = Omega(objective.penalties, network)
         self._heads = [p for p in network.heads.parameters() if p.requires_grad]
 
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
@@ -103,7 +104,7 @@ class RepresentationBackward:
         if self._heads:
             z.backward(objective.scaled(by_z, weighed.own), inputs=self._heads)
         h.backward(shared.view_as(h))
-        objective.backward_omega(network, self._penalized)
+        self._omega.backward()
         return StepResult(losses, weighed.shared, z.detach())
 
 
@@ -121,7 +122,7 @@ class ParameterBackward:
     def __init__(self, network: Network, objective: Objective) -> None:
         self.network = network
         self.objective = objective
-        self._penalized = objective.penalized(network)
+        self._omega = Omega(objective.penalties, network)
         self._shared = body_parameters(network.body)
         self._heads = [p for p in network.heads.parameters() if p.requires_grad]
 
@@ -141,7 +142,7 @@ class ParameterBackward:
             add_gradients(shared, gradients.combined(weighed.shared))
         else:  # the weights are those of an earlier step
             z.backward(objective.scaled(by_z, weighed.shared), inputs=shared)
-        objective.backward_omega(network, self._penalized)
+        self._omega.backward()
         return StepResult(losses, weighed.shared, z.detach())
 
 

@@ -14,6 +14,7 @@ from skmtl.layers import mean_submodels, spread_members
 from skmtl.penalties import PenaltyModule
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
+from skmtl.training._omega import Omega
 from skmtl.weighting import TaskGradients, WeightingModule
 
 
@@ -37,24 +38,6 @@ class _TaskLosses(torch.autograd.Function):
 def _of_submodels(part: Tensor, n: int) -> Tensor:
     """Give the submodels of a member, if members have rows of their own, what it has."""
     return spread_members(part, n) if part.dim() == 4 else part
-
-
-class Penalized(NamedTuple):
-    """A penalty, and what it reads of a network.
-
-    Parameters
-    ----------
-    penalty : StackedPenalty
-        The penalty.
-    share : float
-        What its value counts: weights of submodels are penalised in the mean over these.
-    weights : list of Tensor
-        Parameters.
-    """
-
-    penalty: Any
-    share: float
-    weights: list[Tensor]
 
 
 class BatchWeights(NamedTuple):
@@ -103,10 +86,6 @@ class Objective(nn.Module):
     @property
     def _on_losses(self) -> list[Any]:
         return [penalty for penalty in self.penalties if penalty.reads_losses]
-
-    @property
-    def _on_weights(self) -> list[Any]:
-        return [penalty for penalty in self.penalties if not penalty.reads_losses]
 
     def losses_and_gradients(self, z: Tensor, targets: BatchTargets) -> tuple[Tensor, Tensor]:
         """Compute ``mean_labelled(w_it * loss_t)`` of each task and its derivative in z.
@@ -334,59 +313,27 @@ class Objective(nn.Module):
             total = total + penalty.strength * penalty.of_losses(losses, present)
         return total
 
-    def penalized(self, network: Network) -> list[Penalized]:
-        """List what the penalties read, which takes a quarter of a small step to look up.
-
-        Parameters
-        ----------
-        network : Network
-            Whose weights the penalties read.
-
-        Returns
-        -------
-        list of Penalized
-            For :meth:`omega`, as long as the network has the same parameters.
-        """
-        found = []
-        for penalty in self._on_weights:
-            weights = network.weights(penalty.part)
-            heads = {id(p) for p in network.weights("heads")} if network.n_submodels > 1 else set()
-            once = [w for w in weights if id(w) not in heads]
-            each = [w for w in weights if id(w) in heads]  # of every submodel: their mean counts
-            for read, share in ((once, 1.0), (each, 1.0 / network.n_submodels)):
-                if read:
-                    found.append(Penalized(penalty, share, read))
-        return found
-
-    def omega(
-        self, network: Network, penalized: Sequence[Penalized] | None = None
-    ) -> Tensor | None:
+    def omega(self, network: Network) -> Tensor | None:
         """Compute the terms of ``Omega(theta)`` that read weights, the sharing scheme's too.
 
         Parameters
         ----------
         network : Network
             Whose weights the penalties read.
-        penalized : sequence of Penalized or None, default=None
-            From :meth:`penalized`; None: looked up.
 
         Returns
         -------
         Tensor of shape () or None
             Differentiable; None if there is no such term.
         """
-        own = network.body.penalty()
-        terms = [] if own is None else [own]
-        for penalty, share, weights in self.penalized(network) if penalized is None else penalized:
-            terms.append(penalty.strength * share * penalty.of_weights(weights))
-        return sum(terms) if terms else None
+        return Omega(self.penalties, network)()
 
     def backward(
         self,
         z: Tensor,
         targets: BatchTargets,
         network: Network,
-        penalized: Sequence[Penalized] | None = None,
+        omega: Omega | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Add the gradient of the objective to ``.grad`` of all parameters.
 
@@ -402,8 +349,8 @@ class Objective(nn.Module):
             Targets and weights of the batch.
         network : Network
             Whose weights the penalties read.
-        penalized : sequence of Penalized or None, default=None
-            From :meth:`penalized`; None: looked up.
+        omega : Omega or None, default=None
+            Of the penalties and the network; None: made here.
 
         Returns
         -------
@@ -415,21 +362,6 @@ class Objective(nn.Module):
         losses, gradients = self.mean_losses_and_gradients(z.detach(), targets, network)
         weights = self.weigh(losses, targets.present).shared
         z.backward(self.scale_rows(gradients, weights))
-        self.backward_omega(network, penalized)
+        omega = Omega(self.penalties, network) if omega is None else omega
+        omega.backward()
         return losses, weights
-
-    def backward_omega(
-        self, network: Network, penalized: Sequence[Penalized] | None = None
-    ) -> None:
-        """Add the gradient of the terms of Omega that read weights.
-
-        Parameters
-        ----------
-        network : Network
-            Whose weights the penalties read.
-        penalized : sequence of Penalized or None, default=None
-            From :meth:`penalized`; None: looked up.
-        """
-        omega = self.omega(network, penalized)
-        if omega is not None and omega.requires_grad:
-            omega.backward()
