@@ -22,6 +22,7 @@ from skmtl.estimators._preprocessing import encode_features
 from skmtl.estimators._rows import Rows
 from skmtl.estimators._training import Course, Training
 from skmtl.features import FeatureEncoder, FeatureWarning
+from skmtl.features._scaling import sampled_rows
 from skmtl.layers import Inputs, PiecewiseLinearEncoding, Seeds, bin_edges
 from skmtl.sharing import Sharing
 from skmtl.tasks import TaskOutput
@@ -270,10 +271,9 @@ def _warn_of_scales(inputs: Inputs, preprocess: Any) -> None:
 
 
 def _sampled(train: Rows, shape: tuple[int, ...]) -> np.ndarray:
-    """Return rows, evenly spaced, that stand for all."""
+    """Return rows that stand for all."""
     most = max(LEAST_SAMPLED, SAMPLED_ENTRIES // max(1, math.prod(shape)))
-    n = min(len(train), SAMPLED_ROWS, most)
-    return np.linspace(0, len(train) - 1, n).astype(np.intp)
+    return sampled_rows(len(train), min(SAMPLED_ROWS, most))
 
 
 def _encoding(

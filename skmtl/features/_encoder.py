@@ -24,7 +24,7 @@ from skmtl.features._columns import (
     word_columns,
 )
 from skmtl.features._reader import read_features
-from skmtl.features._scaling import robust_scales, smooth_clip
+from skmtl.features._scaling import robust_scales, smooth_clip, standard_scales
 
 #: Entries that are worked on at once.
 _ENTRIES = 2**19
@@ -60,10 +60,25 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         Encoded columns that hold numbers, as against flags and categories.
     category_columns_ : tuple of (int, int)
         First encoded column, and the column after the last, of each column of words.
+    mean_, scale_ : ndarray of shape (n_numbers,)
+        Medians and robust scales, or means and standard deviations, of the columns of numbers that X
+        comes to (a date has several); 0 and 1 for flags.
+    fill_ : ndarray of shape (n_numbers,)
+        What stands, scaled, for a missing number.
+    missing_columns_ : ndarray of shape (n_indicators,)
+        The columns of numbers with an indicator of missing cells.
+    categories_ : OneHotEncoder
+        For the columns of words, if there are any.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X had names.
+
+    References
+    ----------
+    D. Holzmueller, L. Grinsztajn, I. Steinwart: Better by Default: Strong Pre-Tuned MLPs and
+    Boosted Trees on Tabular Data, NeurIPS 2024, arXiv:2407.04491, section 3 (robust scaling
+    and smooth clipping).  Departure: scales of heavy tails are wider.
 
     Examples
     --------
@@ -191,8 +206,8 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         scale = np.ones(numbers.shape[1])
         if numbers.shape[1]:
             filled = np.where(is_empty, 0.0, numbers)
-            scaler = StandardScaler().fit(filled, sample_weight=sample_weight)
-            means, center, scale = scaler.mean_, scaler.mean_, scaler.scale_
+            means, scale = standard_scales(filled, sample_weight)
+            center = means
             if self.numbers == "robust":
                 center, scale = robust_scales(filled, sample_weight)
         # Scaled, a rare flag would be a huge number in the few rows that have it.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
-#: Rows that quantiles are taken of, evenly spaced, for more would cost seconds.
+#: Rows that quantiles are taken of, for more would cost seconds.
 QUANTILE_ROWS = 100_000
+
+#: Numbers that a column needs among them to stand for all of its own.
+LEAST_NUMBERS = 1_000
 
 #: What the scaled numbers stay within.
 BOUND = 3.0
@@ -17,8 +21,29 @@ WIDTH = 4.0
 WIDEST = 8.0
 
 
+def sampled_rows(n_rows: int, most: int) -> np.ndarray:
+    """Draw rows that stand for all; always the same, and not every k-th: rows may come in turns.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many there are.
+    most : int
+        How many to draw at most.
+
+    Returns
+    -------
+    ndarray of shape (n_sampled,), int64
+        Positions of rows in their order, all of them if there are no more than `most`.
+    """
+    if n_rows <= most:
+        return np.arange(n_rows)
+    drawn = np.random.default_rng(0).choice(n_rows, most, replace=False, shuffle=False)
+    return np.sort(drawn)
+
+
 def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return a middle and a scale of each column.
+    """Return a middle and a scale of each column, of no more than 100,000 of its numbers.
 
     The scale is the interquartile range, or, where tails are heavy, a quarter of the range of the
     middle 98%: else what lies beyond would all be bent to the same.  It is no more than the range of
@@ -38,22 +63,66 @@ def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.n
     scale : ndarray of shape (n_columns,)
         Scales; where the interquartile range is 0, half the whole range; 1 for a constant.
     """
-    step = -(-len(numbers) // QUANTILE_ROWS)
-    numbers = numbers[::step]
-    weights = np.ones(len(numbers)) if weights is None else weights[::step]
+    weights = np.ones(len(numbers)) if weights is None else weights
+    rows = sampled_rows(len(numbers), QUANTILE_ROWS)
+    if len(rows) == len(numbers):
+        return _scales(numbers, weights)
+    sample = numbers[rows]
+    n_found = np.count_nonzero(~np.isnan(sample), axis=0)
+    center, scale = _scales(np.where(n_found, sample, 0.0), weights[rows])
+    for column in np.flatnonzero(n_found < LEAST_NUMBERS):  # whose own numbers are other rows
+        own = np.flatnonzero(~np.isnan(numbers[:, column]))
+        found = robust_scales(numbers[own, column, None], weights[own])
+        center[column], scale[column] = (value.item() for value in found)
+    return center, scale
+
+
+def _scales(numbers: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    by_cell = _spread(weights, numbers)
     first, fifth, low, center, high, last_fifth, last = np.nanquantile(
         numbers,
         [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99],
         axis=0,
-        weights=_spread(weights, numbers),
+        weights=by_cell,
         method="inverted_cdf",
     )
-    counted = np.where(weights[:, None] > 0, numbers, np.nan)
+    counted = np.where(by_cell > 0, numbers, np.nan)
     half = (np.nanmax(counted, axis=0) - np.nanmin(counted, axis=0)) / 2
     middle = high - low
     tails = np.minimum((last - first) / WIDTH, np.minimum(last_fifth - fifth, WIDEST * middle))
     scale = np.where(middle > 0, np.maximum(middle, tails), half)
     return center, np.where(scale > 0, scale, 1.0)
+
+
+def standard_scales(
+    numbers: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each column.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples, n_columns)
+        NaN where missing; no column without any number.
+    weights : ndarray of shape (n_samples,) or None
+        Weights of the rows; where all labelled rows of a column weigh 0, they count alike.
+
+    Returns
+    -------
+    center : ndarray of shape (n_columns,)
+        Means.
+    scale : ndarray of shape (n_columns,)
+        Standard deviations; 1 for a constant.
+    """
+    if weights is None:
+        scaler = StandardScaler().fit(numbers)
+        return scaler.mean_, scaler.scale_
+    counts = ((weights > 0)[:, None] & ~np.isnan(numbers)).any(axis=0)
+    center, scale = np.empty((2, numbers.shape[1]))
+    for columns, of_rows in ((counts, weights), (~counts, None)):
+        if columns.any():
+            scaler = StandardScaler().fit(numbers[:, columns], sample_weight=of_rows)
+            center[columns], scale[columns] = scaler.mean_, scaler.scale_
+    return center, scale
 
 
 def _spread(weights: np.ndarray, numbers: np.ndarray) -> np.ndarray:
