@@ -18,7 +18,9 @@ def test_rows_that_come_in_turns_are_drawn_from_all():
 def test_scales_of_many_rows_do_not_hang_on_their_order(monkeypatch):
     monkeypatch.setattr(_scaling, "QUANTILE_ROWS", 5_000)
     random = np.random.default_rng(0)
-    turns = np.where(np.arange(20_000) % 2, random.normal(1000, 1, 20_000), random.normal(size=20_000))
+    turns = np.where(
+        np.arange(20_000) % 2, random.normal(1000, 1, 20_000), random.normal(size=20_000)
+    )
     (center,), (scale,) = robust_scales(turns[:, None], None)
     shuffled = robust_scales(random.permutation(turns)[:, None], None)
     assert scale == pytest.approx(shuffled[1][0], rel=0.02)
