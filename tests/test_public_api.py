@@ -140,6 +140,7 @@ PUBLIC = {
         "choose_wrt",
         "deterministic_algorithms",
         "held_out_outputs",
+        "forget_frames",
         "memory_advice",
         "null_losses",
         "parameter_gradients",

@@ -193,7 +193,8 @@ class BaseMultiTaskNet(
             All classes that will ever occur: by task name, one entry per class task or per task,
             or (for a single task) the classes.  Read by the first call.
         sample_weight : as in `fit`, default=None
-            Weights.
+            Weights.  In each call those of a task, with `class_weight`, are scaled to a mean of 1: they
+            tell rows of a call apart, not one call from another.
 
         Returns
         -------
@@ -202,8 +203,13 @@ class BaseMultiTaskNet(
 
         Raises
         ------
-        ValueError
-            If a class is new that no call before had.
+        ValueError, TypeError
+            If parameters or data are not valid, a class is new that no call before had, a
+            parameter has changed that the net was built from, or parameters ask for all rows at once:
+            ``class_weight="balanced"``, ``preset="best"`` and ``sharing="auto"``.  The estimator is
+            left as it was.
+        DivergedError
+            If the loss of a task becomes NaN or infinite.  The estimator is left as it was.
         """
         weight = self.class_weight
         of_tasks = weight.values() if isinstance(weight, Mapping) else [weight]
@@ -215,10 +221,21 @@ class BaseMultiTaskNet(
         continues = hasattr(self, "net_")
         return self._fit(Given(X, y, sample_weight, None, continues, True, classes))
 
-    def _fit(self, given: Given) -> Any:
+    def _fit(self, given: Given, memo: Memo | None = None) -> Any:
+        """Fit; if it may, with half the batch size for as long as memory does not suffice."""
+        while (told := self._without_memory(given, memo)) is not None:
+            warnings.warn(told, UserWarning, stacklevel=3)
+            given = given._replace(n_halved=given.n_halved + 1)
+        return self
+
+    def _without_memory(self, given: Given, memo: Memo | None) -> str | None:
+        """Fit; return what to tell if memory did not suffice and half the batch size may do.
+
+        A function of its own, for its variables would keep what was tried in memory.
+        """
         batch_size, advice = 0, ""
         try:
-            with closing(self._trainings(given, Memo())) as trainings:
+            with closing(self._trainings(given, Memo() if memo is None else memo)) as trainings:
                 for training in trainings:
                     batch_size, advice = training.net.batch_size, less_memory(training)
                     train(training)
@@ -226,14 +243,8 @@ class BaseMultiTaskNet(
             if self.batch_size != "halving" or given.continues or batch_size <= 1:
                 raise
             words = str(error).removesuffix(advice).rstrip()
-        else:
-            return self
-        warnings.warn(
-            f"{words} Fitting anew with `batch_size = {batch_size // 2}` in place of {batch_size}.",
-            UserWarning,
-            stacklevel=3,
-        )
-        return self._fit(given._replace(n_halved=given.n_halved + 1))
+            return f"{words} Fitting anew with `batch_size = {batch_size // 2}` in place of {batch_size}."
+        return None
 
     def _trainings(self, given: Given, memo: Memo) -> Generator[Training]:
         """Fit, but for the training: whoever asks for the next net has trained the last one."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from numbers import Real
 from typing import Any
 
 import torch
 
+from skmtl._numbers import is_number
 from skmtl._strategy import resolve, strategies
 from skmtl.heads import HeadSpec, Layout
 from skmtl.layers import UNWEIGHTED, Inputs, PiecewiseLinearEncoding, Seeds
@@ -352,10 +352,6 @@ def choose_device(device: Any) -> torch.device:
 def _same(left: Any, right: Any) -> bool:
     if isinstance(left, list):
         left = tuple(left)
-    if _is_number(left) and _is_number(right):
+    if is_number(left) and is_number(right):
         return bool(left == right)
     return type(left) is type(right) and bool(left == right)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skmtl._numbers import is_number
 from skmtl.estimators._predicting import PredictionMixin, has_class_task, has_number_task
 from skmtl.tasks import TaskOutput, column_spans
 
@@ -76,9 +76,12 @@ class Conformity:
     def _joint_share(self, coverage: float) -> float:
         """Return the frequency per column at which all columns together reach `coverage`."""
         cells = np.column_stack(list(self.scores.values()))
-        complete = cells[~np.isnan(cells).any(axis=1)]
+        is_missing = np.isnan(cells)
+        # A column without any label, whose scores are infinite, is no reason to widen the others.
+        complete = cells[:, ~is_missing.all(axis=0)]
+        complete = complete[~np.isnan(complete).any(axis=1)]
         n_rows, n_columns = complete.shape
-        if n_columns == 1:
+        if n_columns <= 1:
             return coverage
         if (n_rows + 1) * (1 - coverage) < _LEAST_BEYOND:
             # Too few rows with all labels to see them together: Bonferroni.
@@ -210,8 +213,7 @@ class ConformalMixin(PredictionMixin):
 
     def _reaches(self, coverage: Any, joint: bool) -> dict[str, np.ndarray]:
         check_is_fitted(self, "net_")
-        is_number = isinstance(coverage, Real) and not isinstance(coverage, bool)
-        if not is_number or not 0 < float(coverage) < 1:
+        if not is_number(coverage) or not 0 < float(coverage) < 1:
             raise ValueError(
                 "Parameter `coverage` must be a number between 0 and 1. Found "
                 f"`coverage = {coverage!r}`."

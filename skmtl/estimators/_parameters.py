@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from skmtl._numbers import is_finite_number
 from skmtl.estimators._contents import contents, is_alike, text_of
 
 #: Rule in words, and the rule itself, by parameter.
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "lr": ("a finite number above 0", lambda v: _number(v) and v > 0),
-    "weight_decay": ("a finite number of at least 0", lambda v: _number(v) and v >= 0),
+    "lr": ("a finite number above 0", lambda v: is_finite_number(v) and v > 0),
+    "weight_decay": ("a finite number of at least 0", lambda v: is_finite_number(v) and v >= 0),
     "n_members": (
         "'auto' or a whole number of at least 1",
         lambda v: v == "auto" or (_whole(v) and v >= 1),
@@ -35,7 +36,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "ema_decay": (
         "'auto' or a number of at least 0 and below 1",
-        lambda v: v == "auto" or (_number(v) and 0 <= v < 1),
+        lambda v: v == "auto" or (is_finite_number(v) and 0 <= v < 1),
     ),
     "batch_size": (
         "'auto', 'halving', -1 (all rows) or a whole number of at least 1",
@@ -50,10 +51,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "validation_fraction": (
         "a number between 0 and 1",
-        lambda v: _number(v) and 0 < v < 1,
+        lambda v: is_finite_number(v) and 0 < v < 1,
     ),
     "n_iter_no_change": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "tol": ("a finite number of at least 0", lambda v: _number(v) and v >= 0),
+    "tol": ("a finite number of at least 0", lambda v: is_finite_number(v) and v >= 0),
     "dtype": ("'float32' or 'float64'", lambda v: v in {"float32", "float64"}),
     "n_threads": (
         "None or a whole number of at least 1",
@@ -228,12 +229,6 @@ def check_kinds(estimator: Any) -> None:
                 f"{type(estimator).__name__} learns {kind} tasks only, but task {task.name!r} is "
                 f"declared as {task.kind}. Use MultiTaskNetClassifierRegressor."
             )
-
-
-def _number(value: Any) -> bool:
-    return (
-        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
-    )
 
 
 def _whole(value: Any) -> bool:

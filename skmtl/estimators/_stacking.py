@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from sklearn.base import clone
@@ -23,6 +23,7 @@ from skmtl.training import (
     DivergedError,
     FusedAdamW,
     StackedFit,
+    TaskNet,
     check_weights,
     deterministic_algorithms,
     memory_advice,
@@ -49,8 +50,8 @@ class Fit:
         Of all fits to the same data.
     error : Exception or None, default=None
         What its own `fit` would have raised.
-    trainings : list of Training
-        Its nets, from the first one.
+    training : Training or None, default=None
+        Its net that waits to be trained.
     was_stacked : bool, default=False
         Whether its last net was in a stack.
     seconds : float, default=0.0
@@ -61,7 +62,7 @@ class Fit:
     given: Given
     memo: Memo
     error: Exception | None = None
-    trainings: list[Training] = field(default_factory=list)
+    training: Training | None = None
     was_stacked: bool = False
     seconds: float = 0.0
 
@@ -113,20 +114,19 @@ class Fits:
         """Let each fit go on to its next net, or to its end."""
         still_open = []
         for fit, trainings in self._open:
-            last = fit.trainings[-1] if fit.trainings else None
-            error = errors.get(id(last))
+            error = errors.get(id(fit.training))
+            fit.training = None
             try:
                 if isinstance(error, torch.OutOfMemoryError) and fit.may_fit_alone:
                     trainings.close()
-                    fit.estimator._fit(fit.given)
+                    fit.estimator._fit(fit.given, fit.memo)
                     continue
-                following = next(trainings) if error is None else trainings.throw(error)
+                fit.training = next(trainings) if error is None else trainings.throw(error)
             except StopIteration:
                 continue
             except Exception as raised:  # noqa: BLE001 - belongs to this fit, others go on
                 fit.error = raised
                 continue
-            fit.trainings.append(following)
             still_open.append((fit, trainings))
         self._open = still_open
         self._groups: list[Group] | None = None
@@ -140,8 +140,8 @@ class Fits:
             Stacks, and nets by themselves.
         """
         if self._groups is None:
-            trainings = [fit.trainings[-1] for fit, _ in self._open]
-            self._groups = grouped(trainings, self._max_memory)
+            waiting = [fit.training for fit, _ in self._open if fit.training is not None]
+            self._groups = grouped(waiting, self._max_memory)
         return self._groups
 
     def rounds(self) -> Iterator[list[Group]]:
@@ -167,8 +167,8 @@ class Fits:
                     if group.why_single is None:
                         stacked |= {id(training) for training in group.trainings}
                 for fit, _ in self._open:
-                    fit.was_stacked = id(fit.trainings[-1]) in stacked
-                    fit.seconds += seconds[id(fit.trainings[-1])]
+                    fit.was_stacked = id(fit.training) in stacked
+                    fit.seconds += seconds[id(fit.training)]
                 self._advance(errors)
 
 
@@ -349,9 +349,8 @@ def _train_group(group: Group) -> dict[int, Exception]:
 
 def _train_stack(trainings: Sequence[Training]) -> dict[int, Exception]:
     fits = [
-        StackedFit(t.net, t.train, t.valid, t.course.max_epochs, t.like, _weighed(t))
+        StackedFit(t.net, t.train, t.valid, t.course.max_epochs, _like(t), _weighed(t))
         for t in trainings
-        if t.like is not None  # else it could not be in a group
     ]
     train_stacked(fits)
     errors: dict[int, Exception] = {}
@@ -366,3 +365,8 @@ def _train_stack(trainings: Sequence[Training]) -> dict[int, Exception]:
             except DivergedError as raised:
                 errors[id(training)] = raised
     return errors
+
+
+def _like(training: Training) -> Callable[[int], TaskNet]:
+    """Return what builds a net's like: all have it but those of :func:`why_single`."""
+    return cast("Callable[[int], TaskNet]", training.like)

@@ -67,8 +67,9 @@ class Training:
         Whether to stop early.
     course : Course
         How the training goes.
-    like : callable
-        Takes a number of members, and builds a net of this kind with that many and fresh weights.
+    like : callable or None
+        Takes a number of members, and builds a net of this kind with that many and fresh weights;
+        None for a net that goes on.
     n_done : int, default=0
         Epochs that the net was trained before, in the same fit.
     error : DivergedError or None, default=None

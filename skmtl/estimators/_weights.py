@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skmtl._numbers import is_finite_number
 from skmtl._strategy import did_you_mean
 from skmtl.tasks import TargetEncoder, Targets, Task, column_spans, spread_sample_weight
 
@@ -82,18 +83,9 @@ def _class_weights(class_weight: Any, tasks: tuple[Task, ...]) -> dict[str, Any]
     names = [task.name for task in tasks if task.has_classes]
     if class_weight is None:
         return {}
+    _check_form(class_weight, "")
     if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise ValueError(
-                "Parameter `class_weight` must be None, 'balanced' or a mapping. Found "
-                f"`class_weight = {class_weight!r}`."
-            )
-        return dict.fromkeys(names, "balanced")
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(
-            "Parameter `class_weight` must be None, 'balanced' or a mapping. Found "
-            f"`class_weight = {class_weight!r}`."
-        )
+        return dict.fromkeys(names, class_weight)
     if len(tasks) == 1 and len(names) == 1 and names[0] not in class_weight:
         return {names[0]: class_weight}
     for name in class_weight:
@@ -103,7 +95,22 @@ def _class_weights(class_weight: Any, tasks: tuple[Task, ...]) -> dict[str, Any]
                 f"tasks are {names}: weights of classes go by task, as in "
                 f"{{{(names or ['task'])[0]!r}: {{...}}}}.{did_you_mean(name, names)}"
             )
+    for name, of_task in class_weight.items():
+        if of_task is not None:
+            _check_form(of_task, f" of task {name!r}")
     return dict(class_weight)
+
+
+def _check_form(class_weight: Any, whose: str) -> None:
+    """Refuse what is neither "balanced" nor weights by class."""
+    is_word = isinstance(class_weight, str)
+    if class_weight == "balanced" if is_word else isinstance(class_weight, Mapping):
+        return
+    error = ValueError if is_word else TypeError
+    raise error(
+        f"Parameter `class_weight`{whose} must be None, 'balanced' or a mapping. Found "
+        f"{class_weight!r}."
+    )
 
 
 def _factors(class_weight: Any, codes: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:
@@ -122,7 +129,7 @@ def _factors(class_weight: Any, codes: np.ndarray, weights: np.ndarray, task: Ta
                 f"Parameter `class_weight`: task {task.name!r} has no class {label!r}. Its "
                 f"classes are {labels[:10]}."
             )
-        if not np.isfinite(weight) or weight < 0:
+        if not is_finite_number(weight) or weight < 0:
             raise ValueError(
                 f"Parameter `class_weight`: the weight of class {label!r} of task {task.name!r} "
                 f"must be finite and at least 0. Found {weight!r}."

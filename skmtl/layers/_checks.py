@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from skmtl._numbers import is_finite_number, is_number
 from skmtl._strategy import did_you_mean
 
 
@@ -64,7 +65,7 @@ def check_probability(value: Any, parameter: str) -> float:
     ValueError
         If it is not a number in [0, 1).
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+    if not is_number(value) or not 0 <= float(value) < 1:
         raise ValueError(
             f"Parameter `{parameter}` must be a number in [0, 1). Found `{parameter} = {value!r}`."
         )
@@ -127,8 +128,7 @@ def check_number(
     ValueError
         If it is not such a number.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    valid = is_number and math.isfinite(value) and 0 <= float(value) <= most
+    valid = is_finite_number(value) and 0 <= float(value) <= most
     if not valid or (above and value == 0):
         lower = "above 0" if above else "of at least 0"
         upper = "" if math.isinf(most) else f" and at most {most:g}"

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.pipeline import Pipeline
 
+from skmtl._numbers import is_finite_number
 from skmtl._strategy import did_you_mean
 from skmtl.metrics._repeaters import repeater_of
 from skmtl.metrics._skill import skill_score
@@ -100,6 +101,8 @@ class TaskScoring(BaseEstimator):
             )
         for name in [*metrics, *(self.weights or {})]:
             _check_task(name, tasks)
+        for name, weight in (self.weights or {}).items():
+            _check_weight(name, weight)
         rows = _Rows(estimator, X, y_true, sample_weight)
         scores = {name: rows.score(tasks[name], metric) for name, metric in metrics.items()}
         mean = self._mean(scores)
@@ -361,6 +364,14 @@ def _unwrap(estimator: Any, X: Any) -> tuple[Any, Any]:
                 f"ends in one. Found {type(estimator).__name__}."
             )
     return estimator, X
+
+
+def _check_weight(name: str, weight: Any) -> None:
+    if not is_finite_number(weight) or weight < 0:
+        raise ValueError(
+            f"Parameter `weights`: the weight of task {name!r} must be a finite number of at least 0. "
+            f"Found {weight!r}."
+        )
 
 
 def _check_task(name: str, tasks: Mapping[str, int]) -> None:

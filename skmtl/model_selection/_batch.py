@@ -23,6 +23,7 @@ from skmtl.estimators._contents import contents
 from skmtl.estimators._preparing import Given, Memo
 from skmtl.estimators._stacking import Fit, Fits
 from skmtl.model_selection._plan import errors_plan, groups_plan, plain_plan
+from skmtl.training import forget_frames
 
 #: What a net's `fit` takes beside X and y.
 _FIT_PARAMS = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
@@ -262,23 +263,35 @@ def plan_jobs(
 def _fit_share(
     estimator: Any, data: Data, jobs: Sequence[Job], max_memory: float | None
 ) -> tuple[list[Outcome], pd.DataFrame]:
-    front, plans = _Front(estimator, data), []
+    front = _Front(estimator, data)
+    plans: list[pd.DataFrame] = []
     outcomes: dict[int, Outcome] = {}
     for chunk in _chunks(front, jobs, max_memory):
-        start = time.perf_counter()
-        fits = Fits([fit for _, fit in chunk], max_memory)
-        plans.append(errors_plan(chunk))
-        plans += [groups_plan(groups, chunk) for groups in fits.rounds()]
-        trained = sum(fit.seconds for _, fit in chunk)
-        beside = (time.perf_counter() - start - trained) / len(chunk)  # in common
-        for job, fit in chunk:
-            whole = fit.estimator if fit.error else front.whole(job, fit.estimator)
-            outcomes[id(job)] = Outcome(whole, fit.error, fit.seconds + beside)
+        outcomes |= _fit_chunk(front, chunk, max_memory, plans)
     others = [job for job in jobs if id(job) not in outcomes]
     for job in others:
         outcomes[id(job)] = front.fit_alone(job)
     plans += _plain_plans(front, others)
     return [outcomes[id(job)] for job in jobs], pd.concat(plans, ignore_index=True)
+
+
+def _fit_chunk(
+    front: _Front, chunk: list[tuple[Job, Fit]], max_memory: float | None, plans: list[pd.DataFrame]
+) -> dict[int, Outcome]:
+    """Fit a chunk, and empty it: its tables are gone before the next one is read."""
+    start = time.perf_counter()
+    fits = Fits([fit for _, fit in chunk], max_memory)
+    plans.append(errors_plan(chunk))
+    plans += [groups_plan(groups, chunk) for groups in fits.rounds()]
+    trained = sum(fit.seconds for _, fit in chunk)
+    beside = (time.perf_counter() - start - trained) / len(chunk)  # in common
+    outcomes = {}
+    while chunk:
+        job, fit = chunk.pop()
+        forget_frames(fit.error)
+        whole = fit.estimator if fit.error else front.whole(job, fit.estimator)
+        outcomes[id(job)] = Outcome(whole, fit.error, fit.seconds + beside)
+    return outcomes
 
 
 def _plain_plans(front: _Front, jobs: Sequence[Job]) -> list[pd.DataFrame]:
@@ -344,6 +357,7 @@ class _Front:
             whole.fit(X, y, **params)
         except Exception as raised:  # noqa: BLE001 - belongs to this fit, others go on
             error = raised
+            forget_frames(error)
         return Outcome(whole, error, time.perf_counter() - start)
 
     def start(self, job: Job) -> Fit:

@@ -61,7 +61,7 @@ def groups_plan(groups: Sequence[Group], chunk: Sequence[tuple[Job, Fit]]) -> pd
     DataFrame
         A row per group.
     """
-    job_of = {id(fit.trainings[-1]): job for job, fit in chunk if fit.trainings}
+    job_of = {id(fit.training): job for job, fit in chunk}
     rows = []
     for group in groups:
         jobs = [job_of[id(training)] for training in group.trainings]

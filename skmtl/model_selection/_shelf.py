@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Shelf:
         self._backend, self._context_jobs = get_active_backend()
         self._taking: list[Any] = []
         self._seconds: list[float] = []
-        self._outcomes: Iterator[Outcome] = iter(())
+        self._outcomes: deque[Outcome] = deque()
 
     def put(self, outcomes: Sequence[Outcome]) -> None:
         """Take what was fitted, candidates first, then splits.
@@ -54,7 +55,7 @@ class Shelf:
             In the order of scikit-learn's fits.
         """
         self._seconds += [outcome.seconds for outcome in outcomes]
-        self._outcomes = iter(outcomes)
+        self._outcomes = deque(outcomes)
 
     def joblib_as_it_was(self) -> Any:
         """Return a context in which joblib has the backend that was set when this was made."""
@@ -77,9 +78,9 @@ class Shelf:
     def _take(self, estimator: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
         _release(estimator)
         self._taking = [other for other in self._taking if other is not estimator]
-        outcome = next(self._outcomes, None)
-        if outcome is None:  # the best candidate, on all rows
+        if not self._outcomes:  # the best candidate, on all rows
             return estimator.fit(X, y, **params)
+        outcome = self._outcomes.popleft()  # whose net goes with the estimator that takes it
         if outcome.error is not None:
             raise outcome.error
         vars(estimator).update(vars(outcome.estimator))

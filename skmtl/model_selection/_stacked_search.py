@@ -70,12 +70,14 @@ class StackedSearchMixin:
             inner._shelf = shelf = Shelf(self.estimator, data, split_params, self.n_jobs)
             inner.estimator = shelf.taking()
             inner.n_jobs = 1  # processes are for the training
+            # Once, for an iterator is used up.
+            inner.cv = check_cv(self.cv, data.y, classifier=is_classifier(self.estimator))
             with parallel_config(backend="sequential"):  # fits are handed out in order
                 fit(X, y, **params)
             shelf.tell_times(inner.cv_results_)
             shelf.close()  # scorers may hold what takes from it
             del inner._shelf
-        vars(inner).update(estimator=self.estimator, n_jobs=self.n_jobs)
+        vars(inner).update(estimator=self.estimator, n_jobs=self.n_jobs, cv=self.cv)
         vars(self).clear()
         vars(self).update(vars(inner))
         return self
@@ -162,10 +164,8 @@ class _Evaluation:
     ) -> Any:
         search, shelf = self.search, self.search._shelf
         candidates = list(candidate_params)
-        data, splitter = shelf.data, cv or getattr(search, "_checked_cv_orig", None)
-        if splitter is None:  # scikit-learn < 1.9
-            splitter = check_cv(search.cv, data.y, classifier=is_classifier(search.estimator))
-        splits = list(splitter.split(data.X, data.y, **shelf.split_params))
+        data = shelf.data
+        splits = list((cv or search.cv).split(data.X, data.y, **shelf.split_params))
         jobs = _jobs(candidates, splits)
         with shelf.joblib_as_it_was():
             outcomes, plan = fit_jobs(
@@ -173,7 +173,7 @@ class _Evaluation:
             )
         plans = [search.plan_] if hasattr(search, "plan_") else []
         search.plan_ = pd.concat([*plans, plan], ignore_index=True)
-        shelf.put([outcomes[job.candidate, job.split] for job in jobs])
+        shelf.put([outcomes.pop((job.candidate, job.split)) for job in jobs])
         return self.evaluate_candidates(candidates, _Listed(splits), more_results, **context)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
-
+from skmtl._numbers import is_finite_number
 from skmtl._strategy import did_you_mean
 
 
@@ -83,7 +81,7 @@ class Huber(Loss):
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        if not _is_number(self.delta) or not self.delta > 0:
+        if not is_finite_number(self.delta) or not self.delta > 0:
             raise ValueError(
                 "Parameter `delta` of Huber must be a finite number above 0. Found "
                 f"`delta = {self.delta!r}`."
@@ -118,7 +116,7 @@ class Focal(Loss):
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        if not _is_number(self.gamma) or not self.gamma >= 0:
+        if not is_finite_number(self.gamma) or not self.gamma >= 0:
             raise ValueError(
                 "Parameter `gamma` of Focal must be a finite number of at least 0. Found "
                 f"`gamma = {self.gamma!r}`."
@@ -174,9 +172,3 @@ def check_loss(loss: Any, task: str, kinds: tuple[str, ...]) -> Loss | None:
             f"{' or '.join(map(repr, loss.kinds))}. Found kind {kinds[0]!r}."
         )
     return loss
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
-    )

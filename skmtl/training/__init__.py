@@ -18,6 +18,7 @@ from skmtl.training._early_stopping import EarlyStopping as EarlyStopping
 from skmtl.training._early_stopping import ValidationScore as ValidationScore
 from skmtl.training._early_stopping import null_losses as null_losses
 from skmtl.training._held_out import held_out_outputs as held_out_outputs
+from skmtl.training._memory import forget_frames as forget_frames
 from skmtl.training._memory import memory_advice as memory_advice
 from skmtl.training._net import TaskNet as TaskNet
 from skmtl.training._network import EVALUATION_ROWS as EVALUATION_ROWS

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Let go of what the variables of an error's traceback keep alive; its text stays.
+
+    Parameters
+    ----------
+    error : BaseException or None
+        Caught, and to be kept or raised again; None: nothing is done.
+    """
+    while error is not None:
+        trace = error.__traceback__
+        traceback.clear_frames(trace)
+        # And of those that called: they are kept, too, until one that is still under way.
+        frame = None if trace is None else trace.tb_frame.f_back
+        with suppress(RuntimeError):
+            while frame is not None:
+                frame.clear()
+                frame = frame.f_back
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager
@@ -37,7 +57,7 @@ def memory_advice(advice: str) -> Iterator[None]:
             error
         ):
             raise
-        traceback.clear_frames(error.__traceback__)
+        forget_frames(error)
         words = str(error).strip().splitlines()[0]
     else:
         return

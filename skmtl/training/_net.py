@@ -161,7 +161,7 @@ class TaskNet(NeuralNet):
         else:
             kwargs = {"batch_size": max(self.batch_size, self.module_.evaluation_rows), **kwargs}
         if kwargs["batch_size"] == -1:
-            kwargs["batch_size"] = len(dataset)
+            kwargs["batch_size"] = dataset.n_rows
         return kind(dataset, **kwargs)
 
     def get_loss(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
+from skmtl._numbers import is_number
 from skmtl.layers import (
     Block,
     Dropout,
@@ -133,8 +133,7 @@ class ResNet(Trunk):
 
 
 def _hidden_width(width: int, factor: Any) -> int:
-    is_number = isinstance(factor, Real) and not isinstance(factor, bool)
-    if not is_number or not 1 <= width * float(factor) < 1e9:
+    if not is_number(factor) or not 1 <= width * float(factor) < 1e9:
         raise ValueError(
             "Parameter `hidden_factor` must be a number that makes a block at least 1 wide, "
             f"with `width = {width}`. Found `hidden_factor = {factor!r}`."

@@ -122,6 +122,15 @@ def test_ranks_of_all_tasks_give_the_joint_share():
     np.testing.assert_allclose(opposed.reaches(0.9, joint=True)["a"], [95.0])
 
 
+def test_a_task_without_any_label_leaves_the_joint_share_alone():
+    order = np.arange(1.0, 100.0)
+    labelled = {"a": order[:, None], "b": order[::-1, None]}
+    lone = Conformity(labelled | {"c": np.full((99, 1), np.nan)})
+    found = lone.reaches(0.9, joint=True)
+    np.testing.assert_array_equal(found["a"], Conformity(labelled).reaches(0.9, joint=True)["a"])
+    np.testing.assert_array_equal(found["c"], [np.inf])
+
+
 def test_few_complete_rows_take_bonferroni():
     scores = np.arange(1.0, 200.0)[:, None]
     rows = np.arange(199)[:, None]

@@ -9,6 +9,7 @@ from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.estimators._fitting import _bagged, on_device
 from skmtl.estimators._rows import choose_rows, read_rows
 from skmtl.training import BatchIterator, null_losses
+from skmtl.training._epochs import train_epoch
 
 N = 150
 
@@ -69,6 +70,24 @@ def test_a_bootstrap_draws_as_many_rows_with_replacement(table):
     train, _ = _bagged(on_device(est, chosen, est.net_), chosen.draws)
     for own, draws in zip(train.members, chosen.draws, strict=True):
         np.testing.assert_array_equal(np.bincount(own.numpy(), minlength=N), draws)
+
+
+def test_a_batch_of_all_rows_holds_a_bootstrap_of_unequal_groups(monkeypatch):
+    """Of which a member may draw more rows than there are."""
+    seen = []
+
+    def counted(module, criterion, optimizer, batches, *more):
+        seen.append((batches.dataset.n_rows, len(batches)))
+        train_epoch(module, criterion, optimizer, batches, *more)
+
+    monkeypatch.setattr("skmtl.training._net.train_epoch", counted)
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    groups = np.repeat(np.arange(6), [100, 4, 4, 4, 4, 4])
+    est = make(bagging="bootstrap", batch_size=-1, max_epochs=1, n_members=8)
+    est.fit(X, X[:, 0], groups=groups)
+    ((n_rows, n_batches),) = seen
+    assert n_rows > 120
+    assert n_batches == 1
 
 
 def test_a_bootstrap_needs_no_early_stopping(table):

@@ -52,15 +52,20 @@ def crossed(values, **fixed):
     return made(*({**rate, **value, **fixed} for value in values for rate in RATES))
 
 
-def fitted(candidates, X, Y, n_splits=3, **options):
-    """Fit candidates on splits, all at once."""
+def waiting(candidates, X, Y, n_splits=3):
+    """Return the fits of candidates on splits."""
     splits = list(KFold(n_splits, shuffle=True, random_state=0).split(X))
     memos = [Memo() for _ in splits]
-    fits = [
+    return [
         Fit(MultiTaskNetClassifierRegressor(**params), Given(X.iloc[rows], Y.iloc[rows]), memo)
         for params in candidates
         for (rows, _), memo in zip(splits, memos, strict=True)
     ]
+
+
+def fitted(candidates, X, Y, n_splits=3, **options):
+    """Fit candidates on splits, all at once."""
+    fits = waiting(candidates, X, Y, n_splits)
     running = Fits(fits, **options)
     groups = running.groups()
     list(running.rounds())
@@ -224,8 +229,9 @@ def test_a_fit_from_a_stack_goes_on_as_one_from_alone(table):
 
 def test_candidates_read_the_same_table(table):
     X, Y = table
-    fits, _ = fitted(made({"lr": 1e-3}, {"lr": 1e-2}, {"class_weight": "balanced"}), X, Y)
-    tables = [fit.trainings[0].train.y for fit in fits]
+    fits = waiting(made({"lr": 1e-3}, {"lr": 1e-2}, {"class_weight": "balanced"}), X, Y)
+    Fits(fits)
+    tables = [fit.training.train.y for fit in fits]
     assert tables[0] is tables[3]
     assert tables[0] is not tables[1]  # another split
     assert tables[0] is not tables[6]  # other weights

@@ -77,3 +77,19 @@ def test_a_class_may_be_called_balanced():
     est = MultiTaskNetClassifier(class_weight=weights, max_epochs=1)
     est.partial_fit(np.arange(20.0)[:, None], y)
     assert list(est.classes_) == ["balanced", "skewed"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [("balancd", ValueError), (5.0, TypeError), ([1.0, 2.0], TypeError)]
+)
+def test_the_class_weight_of_a_task_is_checked_as_that_of_all(value, error):
+    tasks = TargetEncoder([Task("a", "binary"), Task("b", "binary")])
+    Y = pd.DataFrame({"a": list("xyxy"), "b": list("uuvv")})
+    tasks.fit(Y)
+    rows = check_sample_weight(None, 4, tasks.tasks_)
+    with pytest.raises(
+        error, match=r"`class_weight` of task 'a' must be .*'balanced' or a mapping"
+    ):
+        cell_weights(rows, {"a": value}, tasks.transform(Y), tasks)
+    alike = cell_weights(rows, {"a": None}, tasks.transform(Y), tasks)
+    np.testing.assert_array_equal(alike, cell_weights(rows, None, tasks.transform(Y), tasks))

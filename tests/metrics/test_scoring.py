@@ -105,6 +105,15 @@ def test_weights_of_tasks(table, est):
     assert scores["score"] == pytest.approx((3 * scores["price"] + scores["sold"]) / 4)
 
 
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, "3", None, True])
+def test_weights_of_tasks_are_numbers(table, est, weight):
+    X, Y = table
+    with pytest.raises(
+        ValueError, match="weight of task 'price' must be a finite number of at least"
+    ):
+        TaskScoring(METRICS, weights={"price": weight, "sold": 1})(est, X, Y)
+
+
 def test_the_worst_score_counts_in_the_mean(table, est):
     X, Y = table
     worst = {"price": "r2", "sold": lambda _y, _p: -np.inf}

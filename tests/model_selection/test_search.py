@@ -377,6 +377,18 @@ def test_several_scores_need_a_word_on_the_best_before_any_fit(table):
         search.fit(X, Y)
 
 
+def test_splits_may_come_from_a_generator(table):
+    X, Y = table
+    splits = list(KFold(2).split(X))
+    search = MultiTaskGridSearchCV(net(), {"lr": [1e-3, 1e-2]}, cv=iter(splits)).fit(X, Y)
+    listed = MultiTaskGridSearchCV(net(), {"lr": [1e-3, 1e-2]}, cv=splits).fit(X, Y)
+    assert "stacked" in set(search.plan_["how"])
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], listed.cv_results_["mean_test_score"]
+    )
+    assert listed.cv is splits
+
+
 def test_a_plan_does_not_use_up_a_generator(table):
     X, Y = table
 

@@ -4,10 +4,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import FitFailedWarning
 
 from skmtl import MultiTaskNetRegressor
+from skmtl.estimators._preparing import Memo
 from skmtl.model_selection import MultiTaskGridSearchCV
-from skmtl.training import memory_advice
+from skmtl.training import memory_advice, train_stacked
 from skmtl.training._epochs import train_epoch
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -108,3 +110,55 @@ def test_halving_comes_to_an_end(held):
         est.fit(X, X[:, :2])
     assert len(caught) == len(held) - 1 == 5
     assert not [name for name in vars(est) if name.endswith("_") or name == "_n_halved"]
+
+
+def test_halving_lets_go_of_what_did_not_fit(monkeypatch):
+    seen, alive = [], []
+
+    def train_epoch(module, *_):
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in seen))
+        seen.append(weakref.ref(module))
+        raise torch.OutOfMemoryError(WORDS)
+
+    monkeypatch.setattr("skmtl.training._net.train_epoch", train_epoch)
+    with pytest.warns(UserWarning, match="batch_size"), pytest.raises(torch.OutOfMemoryError):
+        MultiTaskNetRegressor(batch_size="halving").fit(X, X[:, :2])
+    assert alive == [0] * 6
+
+
+def n_alive(kind):
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+def test_a_fit_that_fails_holds_no_tables_of_a_search():
+    before, seen = n_alive(Memo), []
+
+    def score(estimator, X, y):
+        seen.append(n_alive(Memo) - before)
+        return estimator.score(X, y)
+
+    est = MultiTaskNetRegressor(max_epochs=2, n_members=1, early_stopping=False)
+    grid = {"lr": [1e-3, 1e30]}  # the latter diverges
+    search = MultiTaskGridSearchCV(est, grid, cv=3, scoring=score, error_score=-1.0)
+    with pytest.warns(FitFailedWarning, match="_train_stack"):  # the traceback's text is whole
+        search.fit(X, X[:, :2])
+    assert seen == [0] * 3
+
+
+def test_splits_beyond_the_memory_are_let_go_one_by_one(monkeypatch):
+    before, seen = n_alive(Memo), []
+
+    def counted(fits):
+        seen.append(n_alive(Memo) - before)
+        train_stacked(fits)
+
+    monkeypatch.setattr("skmtl.estimators._stacking.train_stacked", counted)
+    est = MultiTaskNetRegressor(
+        hidden_layer_sizes=(2,), preprocess=None, n_bins=0, max_epochs=2, n_members=1,
+        early_stopping=False, batch_size=16,
+    )  # fmt: skip
+    search = MultiTaskGridSearchCV(est, {"lr": [0.1, 0.2]}, cv=4, max_memory=9_000, refit=False)
+    search.fit(X, X[:, :2])
+    assert seen == [1] * 4
