@@ -221,8 +221,8 @@ class ConformalMixin(PredictionMixin):
         if self._conformity is None:
             raise ValueError(
                 "Intervals and sets are judged by rows that `fit` held out, and none were: there was "
-                "no early stopping or there were too few rows for it, or `partial_fit` went on, which "
-                "holds out nothing. Fit with `early_stopping=True`, or with X_val and y_val."
+                "no early stopping, or there were too few rows or groups for it, or `partial_fit` went on, "
+                "which holds out nothing. Fit with `early_stopping=True`, or with X_val and y_val."
             )
         return self._conformity.reaches(float(coverage), joint=joint)
 

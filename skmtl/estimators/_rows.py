@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -257,6 +258,14 @@ def choose_rows(
             "Change it, pass X_val and y_val, or set `early_stopping=False`."
         )
     if estimator.early_stopping == "auto":
+        if rows.groups is not None:
+            warnings.warn(
+                f"`groups` has {rows.n_units} group{'s' * (rows.n_units > 1)} of labelled rows, and none "
+                "can be held out: each has all labels of a task. The fit goes on to `max_epochs`, without "
+                "rows that judge it.",
+                UserWarning,
+                stacklevel=2,
+            )
         return rows, None, False
     raise ValueError(
         "Early stopping holds out rows, and whole groups, whose labels are not all that a task has. "

@@ -37,7 +37,8 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     Raises
     ------
     ValueError
-        For empty, infinite, complex, or wrongly shaped X, and doubled column names.
+        For empty, infinite, complex, or wrongly shaped X, doubled column names, and columns other
+        than those of `fit`, by name or order.
     TypeError
         If X is a lazy frame.
     """
@@ -92,8 +93,10 @@ def _check_container(X: Any) -> None:
     if getattr(X, "is_meta", False):
         raise TypeError("X is a tensor on the device 'meta', which holds no numbers.")
     has_fields = getattr(getattr(X, "dtype", None), "fields", None) is not None
-    if X is None or has_fields or isinstance(X, str | bytes | Mapping | Iterator):
+    holds_dicts = isinstance(X, list | tuple) and len(X) > 0 and isinstance(X[0], Mapping)
+    if X is None or has_fields or holds_dicts or isinstance(X, str | bytes | Mapping | Iterator):
         what = "a structured array" if has_fields else type(X).__name__
+        what += f" of {type(X[0]).__name__}" if holds_dicts else ""
         raise TypeError(
             "X must be a frame, or an array, list of rows, sparse matrix or tensor of shape "
             f"(n_samples, n_features). Found {what}. pandas.DataFrame makes a frame of dicts and records."
@@ -124,10 +127,29 @@ def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool
             "them. Use preprocess='auto' or impute them first."
         )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_labels(estimator, X, reset=reset)
     if reset:
         is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes]
         estimator._reads_words = not all(is_number)
     return X
+
+
+def _check_labels(estimator: Any, X: pd.DataFrame, *, reset: bool) -> None:
+    """Hold columns against those of `fit` where scikit-learn does not: names that are no words."""
+    if reset:
+        are_words = all(isinstance(label, str) for label in X.columns)
+        estimator._column_labels = None if are_words else [str(label) for label in X.columns]
+        return
+    known = getattr(estimator, "_column_labels", None)
+    if known is None:
+        return
+    found = [str(label) for label in X.columns]
+    if found != known:
+        differ = [(own, other) for own, other in zip(known, found, strict=True) if own != other]
+        raise ValueError(
+            "The columns of X must be those of `fit`, in their order. Found other names at "
+            f"{len(differ)} places, first {differ[0][1]} where `fit` had {differ[0][0]}."
+        )
 
 
 def _inferred(X: pd.DataFrame) -> pd.DataFrame:

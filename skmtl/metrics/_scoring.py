@@ -255,6 +255,11 @@ class _Rows:
         if metric == SKILL:
             # That of a multilabel task takes single cells, all other metrics whole rows.
             return self._skill(position, by_cell=task.kind == "multilabel")
+        if not isinstance(metric, str) and not callable(metric):
+            raise TypeError(
+                f"The metric of task {task.name!r} must be a name, a scorer or a function, one of them. "
+                f"Found {metric!r}."
+            )
         is_nominal = task.has_classes and task.kind != "ordinal"
         if is_nominal and str(metric).startswith(_OF_NUMBERS):
             raise ValueError(
@@ -288,7 +293,7 @@ class _Rows:
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Metric {metric!r} failed on task {task.name!r} ({task.kind}): {error}"
-                f"{_kin_of(metric) if task.has_classes else ''}"
+                f"{_kin_of(metric) if task.has_classes else ''}{_did_you_mean(metric)}"
             ) from error
 
     def _skill(self, position: int, *, by_cell: bool) -> float:
@@ -342,6 +347,11 @@ def _scored(metric: Any, output: TaskOutput, y: np.ndarray, options: dict[str, A
         options = {"labels": classes, **options}
     with sklearn.config_context(enable_metadata_routing=True):  # `labels` is metadata
         return float(scorer(view, np.zeros((len(y), 1)), y, **options))
+
+
+def _did_you_mean(metric: Any) -> str:
+    names = [SKILL, *get_scorer_names()]
+    return did_you_mean(metric, names) if isinstance(metric, str) and metric not in names else ""
 
 
 def _kin_of(metric: Any) -> str:

@@ -83,10 +83,11 @@ def infer_kind(column: pd.Series) -> str:
     values = numbers(column)
     if values is None:
         return CLASSIFICATION
-    labelled = values[np.isfinite(values)]
+    is_finite = np.isfinite(values)
+    labelled = values[is_finite]
     if labelled.size == 0 or np.any(labelled != np.floor(labelled)):
         return "regression"
-    n_distinct = len(np.unique(labelled))
+    n_distinct = column[is_finite].nunique()  # of the column: floats beyond 2**53 have gaps
     repeated = n_distinct <= MAX_CLASSES and labelled.size >= MIN_REPETITION * n_distinct
     return CLASSIFICATION if n_distinct <= 2 or repeated else "regression"
 
@@ -206,8 +207,15 @@ def _find(column: Hashable, labels: list[Any], task: str) -> Any:
         return labels[int(column)]
     raise ValueError(
         f"Task {task!r}: y has no column {column!r}. Its columns are "
-        f"{[str(label) for label in labels]}.{did_you_mean(column, by_name)}"
+        f"{[str(label) for label in labels]}.{did_you_mean(column, by_name)}{_of_array(labels)}"
     )
+
+
+def _of_array(labels: list[Any]) -> str:
+    """Say why y may have no names where the user's frame had some."""
+    if labels != [f"y{i}" for i in range(len(labels))]:
+        return ""
+    return " y came as an array; if it was a frame, what is around the estimator made it one: use positions."
 
 
 def _with_labels(task: Task, labels: list[Any]) -> Task:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from skmtl._numbers import is_finite_number
 from skmtl._strategy import did_you_mean
 from skmtl.layers import Seeds
 from skmtl.weighting._base import Weighting, WeightingModule
@@ -88,8 +87,7 @@ class Fixed(Weighting):
                 )
         pairs = [(name, given.get(name, 1.0)) for name in names]
         for name, weight in pairs:
-            number = isinstance(weight, Real) and not isinstance(weight, bool)
-            if not number or not np.isfinite(weight) or weight < 0:
+            if not is_finite_number(weight) or weight < 0:
                 raise ValueError(
                     f"Parameter `loss_weights`: the weight of task {name!r} must be a finite "
                     f"number of at least 0. Found {weight!r}."

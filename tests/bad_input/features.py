@@ -71,6 +71,7 @@ CASES = [
     Case(SHAPE, "None", lambda: fit(None, Y)),
     Case(SHAPE, "a word", lambda: fit("table.csv", Y)),
     Case(SHAPE, "a dict of columns", lambda: fit(dict(X), Y)),
+    Case(SHAPE, "a list of dicts", lambda: fit(X.to_dict("records"), Y)),
     Case(SHAPE, "a generator", lambda: fit((row for row in NUMBERS), Y)),
     Case(SHAPE, "a list of rows", numbers(lambda table: table.tolist()), like=PLAIN),
     Case(SHAPE, "a lazy frame of polars", lambda: fit(pl.from_pandas(X).lazy(), Y)),

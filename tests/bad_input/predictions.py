@@ -21,6 +21,12 @@ def array_rows(change, **params):
     return lambda: net(**params).fit(NUMBERS, Y).predict(change(NUMBERS.copy()))
 
 
+def numbered(change):
+    """Predict a frame that was changed, of an estimator that knows one with numbers as names."""
+    known = X.set_axis([5, 6, 7], axis=1)
+    return lambda: net().fit(known, Y).predict(change(known))
+
+
 def unfitted(method, *more):
     return lambda: getattr(net(), method)(X, *more)
 
@@ -33,6 +39,8 @@ CASES = [
     Case(NEW, "no row", rows(lambda t: t[:0])),
     Case(NEW, "one row", rows(lambda t: t[:1])),
     Case(NEW, "columns in another order", rows(lambda t: t[["word", "size", "age"]])),
+    Case(NEW, "columns in another order, with numbers as names", numbered(lambda t: t[[7, 6, 5]])),
+    Case(NEW, "other numbers as names", numbered(lambda t: t.set_axis(range(3), axis=1))),
     Case(NEW, "a column less", rows(lambda t: t[["age", "word"]])),
     Case(NEW, "a column more", rows(lambda t: t.assign(more=1.0))),
     Case(NEW, "another name", rows(lambda t: t.rename(columns={"age": "years"}))),

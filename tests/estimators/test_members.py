@@ -300,3 +300,11 @@ def test_a_bootstrap_is_judged_by_validation_rows_that_are_given(table):
     weights = next(est.net_.module_.parameters())
     assert not torch.allclose(weights[0], weights[1], atol=1e-2)
     assert len(est._conformity.scores["c"]) == N - 100
+
+
+def test_one_group_that_cannot_be_held_out_is_told(table):
+    X, Y = table
+    with pytest.warns(UserWarning, match="`groups` has 1 group of labelled rows, and none can be"):
+        est = make().fit(X, Y, groups=np.zeros(N))
+    with pytest.raises(ValueError, match="too few rows or groups"):
+        est.predict_interval(X)

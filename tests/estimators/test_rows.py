@@ -1,6 +1,7 @@
 """Which rows train and which judge."""
 
 import tracemalloc
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -208,7 +209,11 @@ def test_two_groups_are_enough_and_one_is_not(people, make, params):
         est.fit(X, Y, groups=np.zeros(len(X)))
     assert np.array_equal(est.predict_interval(X)["level"], ends)  # nothing was lost
     for early_stopping in ("auto", False):
-        est.set_params(early_stopping=early_stopping).fit(X, Y, groups=np.zeros(len(X)))
+        est.set_params(early_stopping=early_stopping)
+        with (
+            nullcontext() if early_stopping is False else pytest.warns(UserWarning, match="1 group")
+        ):
+            est.fit(X, Y, groups=np.zeros(len(X)))
         assert len(est.history_) == 2
         assert "valid_score" not in est.history_
 

@@ -336,3 +336,13 @@ def test_tasks_that_have_the_names_of_scores():
     assert scores["task_task_score"] == pytest.approx(r2_score(Y["score"], est.predict(X)["score"]))
     for name, key in (("score", "task_task_score"), ("task_score", "task_score")):
         assert task_scorer(name)(est, X, Y) == scores[key]
+
+
+def test_a_metric_is_one_name_or_function(table, est):
+    X, Y = table
+    with pytest.raises(
+        TypeError, match=r"metric of task 'price' must be .* one of them\. Found \['r2'"
+    ):
+        TaskScoring({"price": ["r2", "max_error"]})(est, X, Y)
+    with pytest.raises(ValueError, match="Did you mean 'r2'"):
+        TaskScoring({"price": "r22"})(est, X, Y)

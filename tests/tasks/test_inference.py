@@ -164,3 +164,15 @@ def test_other_kinds_are_declared_by_word_and_never_inferred():
     declared = declare_tasks(frame, {"visits": "count", "grade": "ordinal", "y": "quantile"})
     assert [task.kind for task in declared] == ["count", "ordinal", "quantile"]
     assert [task.kind for task in declare_tasks(frame, "count")] == ["count"] * 3
+
+
+def test_whole_numbers_beyond_those_of_floats_are_told_apart():
+    ids = np.random.default_rng(0).integers(2**60, 2**60 + 1000, 800)
+    assert infer_kind(pd.Series(ids)) == "regression"
+    assert infer_kind(pd.Series(ids).astype("Int64").mask(ids % 2 == 0)) == "regression"
+
+
+def test_names_that_got_lost_on_the_way_are_told():
+    frame = pd.DataFrame({"y0": [0.1, 0.2], "y1": [0.3, 0.4]})
+    with pytest.raises(ValueError, match="no column 'price'.* if it was a frame, .* use positions"):
+        declare_tasks(frame, {"price": "regression"})
