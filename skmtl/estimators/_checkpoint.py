@@ -263,10 +263,21 @@ def _check(estimator: Any, checkpoint: Checkpoint, *, is_whole: bool) -> None:
         )
 
 
+#: Modules of torch that draw from its global generator, always or by a rate.
+_DRAW = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+_MAY_DRAW = (
+    (nn.modules.dropout._DropoutNd, "p"),
+    (nn.RNNBase, "dropout"),
+    (nn.MultiheadAttention, "dropout"),
+)
+
+
 def _check_repeatable(net: TaskNet) -> None:
     """Refuse what draws from torch's global generator, whose state no file holds."""
     for name, module in net.module_.named_modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+        if isinstance(module, _DRAW) or any(
+            isinstance(module, kind) and getattr(module, rate) > 0 for kind, rate in _MAY_DRAW
+        ):
             raise ValueError(
                 f"`checkpoint` cannot go on with torch's {type(module).__name__}, here {name!r}, which "
                 "draws from torch's global generator. Use the trunk's `dropout`, or set "

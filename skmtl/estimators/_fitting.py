@@ -205,7 +205,7 @@ def _bagged(data: TaskData, draws: np.ndarray) -> tuple[TaskData, TaskData]:
 def _copied_net(estimator: Any) -> TaskNet:
     # A copy, so that an error leaves the fitted net as it was.
     net: TaskNet = copy.deepcopy(estimator.net_)
-    return net.set_params(lr=estimator.lr)
+    return net.renew_optimizer().set_params(lr=estimator.lr)
 
 
 def _new_net(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from numbers import Integral
 from types import FunctionType
@@ -183,7 +183,9 @@ def built_from(estimator: Any) -> dict[str, tuple[str, str]]:
     return {name: (text_of(value), contents(value)) for name, value in values.items()}
 
 
-def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
+def check_unchanged(
+    estimator: Any, before: dict[str, tuple[str, str]], names: Collection[str] = _BUILT_FROM
+) -> None:
     """Check that a fitted net can go on with the estimator's parameters.
 
     Parameters
@@ -192,6 +194,8 @@ def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
         Fitted.
     before : dict of str to (str, str)
         From :func:`built_from`, when the net was built.
+    names : collection of str, default=all of them
+        Which parameters to compare.
 
     Raises
     ------
@@ -200,10 +204,10 @@ def check_unchanged(estimator: Any, before: dict[str, tuple[str, str]]) -> None:
     """
     for name, (now, holds) in built_from(estimator).items():
         then, held = before[name]
-        if not is_alike(holds, held):
+        if name in names and not is_alike(holds, held):
             alike = ", with other values in what the repr leaves out" if now == then else ""
             raise ValueError(
-                f"`warm_start` and `partial_fit` go on with the fitted net, which was built with "
+                f"`warm_start`, `partial_fit` and `save` go on with the fitted net, which was built with "
                 f"`{name} = {then}`. Found `{name} = {now}`{alike}. Set it back, or fit anew with "
                 "`warm_start=False`. (`lr`, epochs and early stopping may change.)"
             )

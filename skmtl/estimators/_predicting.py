@@ -110,7 +110,7 @@ class PredictionMixin:
     """What a fitted estimator says of rows."""
 
     net_: Any
-    preprocess: Any
+    _preprocess: Any
     _encoder: TargetEncoder
 
     def predict_outputs(self, X: Any) -> list[TaskOutput]:
@@ -133,7 +133,7 @@ class PredictionMixin:
     def _read(self, X: Any) -> Any:
         if not hasattr(self, "net_"):  # quicker, and so are predictions of single rows
             check_is_fitted(self, "net_")
-        return read_features(self, X, reset=False, allow_nan=self.preprocess is not None)
+        return read_features(self, X, reset=False, allow_nan=self._preprocess is not None)
 
     def encode_targets(self, y: Any) -> Targets:
         """Encode targets for scoring: a class that `fit` never saw gets the next free code.

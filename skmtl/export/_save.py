@@ -11,8 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 from skmtl._documents import FileError, read_file, write_file
 from skmtl.estimators._base import BaseMultiTaskNet
 from skmtl.estimators._building import choose_device
+from skmtl.estimators._parameters import check_unchanged
 from skmtl.export._estimators import EstimatorReader, EstimatorWriter
 from skmtl.training import TaskNet
+
+#: What the optimiser of a net in a file is built from, without and with its running means.
+_OF_OPTIMIZER = (("optimizer", "net_params"), ("optimizer", "net_params", "weight_decay"))
 
 
 def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: bool = False) -> None:
@@ -38,6 +42,8 @@ def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: boo
     TypeError
         If something in it cannot be saved, such as a function, a callback or a module of a
         class of your own; the message names it.
+    ValueError
+        If a parameter of the optimiser has changed since `fit`, so that the file could not be read.
     NotFittedError
         If the estimator is not fitted.
 
@@ -67,7 +73,9 @@ def save(estimator: Any, path: str | os.PathLike[str], *, include_optimizer: boo
         )
     check_is_fitted(last, "net_")
     writer = EstimatorWriter(with_optimizer=include_optimizer)
-    write_file(path, writer.node(estimator), writer.arrays)
+    document = writer.node(estimator)
+    check_unchanged(last, last._built_from, _OF_OPTIMIZER[include_optimizer])
+    write_file(path, document, writer.arrays)
 
 
 def load(path: str | os.PathLike[str], *, device: str | None = None) -> Any:

@@ -106,8 +106,11 @@ def _places(column: pd.Series, task: Task) -> np.ndarray:
         known = pd.Index(list(task.classes))
         if known.dtype == column.dtype:  # a tenth of the time that objects take
             return known.get_indexer(pd.Index(column))
-    known = pd.Index(list(task.classes), dtype=object if task.classes else None)
-    return known.get_indexer(pd.Index(column.astype(object)))
+    known = pd.Index(
+        list(task.classes), dtype=object if task.classes else None, tupleize_cols=False
+    )
+    # Not of several levels, though labels may be tuples.
+    return known.get_indexer(pd.Index(column.astype(object), tupleize_cols=False))
 
 
 def _new_codes(labels: pd.Series, task: Task, unseen: str) -> np.ndarray:

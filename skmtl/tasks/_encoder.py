@@ -150,6 +150,15 @@ class TargetEncoder:
                 TaskWarning,
                 stacklevel=4,
             )
+        for task in self.tasks_ if not is_part else []:
+            empty = [str(c) for c in task.columns if not frame[c].notna().any()]
+            if self.labelled_[task.name] and empty:
+                warnings.warn(
+                    f"Task {task.name!r}: no label in column {', '.join(map(repr, empty))}, so that what "
+                    "is predicted there was never trained. Leave it out, or add rows with a label.",
+                    TaskWarning,
+                    stacklevel=4,
+                )
         return self
 
     def with_labels(self, mask: np.ndarray, *, is_first: bool) -> TargetEncoder:

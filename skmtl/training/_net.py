@@ -19,6 +19,7 @@ from skmtl.training._callbacks import StopTraining
 from skmtl.training._epochs import Epoch, EpochSums, evaluate_epoch, look_back, train_epoch
 from skmtl.training._network import Network
 from skmtl.training._objective import Objective
+from skmtl.training._optimizer import FusedAdamW
 from skmtl.training._written import WrittenBackward
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -288,6 +289,20 @@ class TaskNet(NeuralNet):
         self._average_before = parts["average"]
         if parts["optimizer"] is not None:
             _load(self.optimizer_, parts["optimizer"])
+        return self
+
+    def renew_optimizer(self) -> TaskNet:
+        """Build the optimiser anew, as far on as it is: copies of torch's may lack what others lean on.
+
+        Returns
+        -------
+        TaskNet
+            self.
+        """
+        if type(self.optimizer_) is not FusedAdamW:
+            saved = self.optimizer_.state_dict()
+            self.initialize_optimizer()
+            _load(self.optimizer_, saved)
         return self
 
     def record_epoch(self, epoch: Epoch, prefix: str) -> None:

@@ -154,7 +154,7 @@ class Stack:
                 copies = len(parameter) // self.n_members
                 own[name].data = parameter.data[start * copies : stop * copies]
         for weighting in self._weightings:
-            weighting.link()
+            weighting.link(self.fits)
 
     @property
     def n_members(self) -> int:
@@ -182,15 +182,29 @@ class Stack:
             rows = max(self.fits[0].net.batch_size, self.network.evaluation_rows)
             evaluate_epoch(self.network, self.objective, self._batches(1, rows), self._sums)
             self._record("valid")
+        running = self.running()
         for weighting in self._weightings:
-            weighting.link()
+            weighting.link(running)
         for i, fit in enumerate(self.fits):
             if not self._is_done[i]:
-                self._is_done[i] = _end_epoch(fit)
-                if self._is_done[i]:
-                    self.release(fit)
+                self._is_done[i] = self._end_epoch(fit)
         if sum(self._is_done) >= LEAST_DONE * len(self.fits):
             self._keep([i for i, is_done in enumerate(self._is_done) if not is_done])
+
+    def _end_epoch(self, fit: StackedFit) -> bool:
+        """End an epoch of a net, and its fit if it is over, which it returns."""
+        net, is_over = fit.net, True
+        try:
+            with suppress(StopTraining):
+                net.notify("on_epoch_end", dataset_train=fit.train, dataset_valid=fit.valid)
+                is_over = len(net.history) >= fit.max_epochs
+        except DivergedError as error:
+            fit.error = error
+        if is_over:
+            self.release(fit)  # first: the best weights come back into tensors of its own
+            if fit.error is None:
+                net.notify("on_train_end", X=(fit.train, fit.valid), y=None)
+        return is_over
 
     def running(self) -> list[StackedFit]:
         """Return the nets that are not done."""
@@ -262,21 +276,6 @@ class Stack:
         self._link()
 
 
-def _end_epoch(fit: StackedFit) -> bool:
-    """End an epoch of a net, and its fit if it is over, which it returns."""
-    net = fit.net
-    is_over = True
-    try:
-        with suppress(StopTraining):
-            net.notify("on_epoch_end", dataset_train=fit.train, dataset_valid=fit.valid)
-            is_over = len(net.history) >= fit.max_epochs
-        if is_over:
-            net.notify("on_train_end", X=(fit.train, fit.valid), y=None)
-    except DivergedError as error:
-        fit.error = error
-    return is_over
-
-
 def _share(fit: StackedFit, data: TaskData, *, draws: bool) -> Share:
     return Share(data, fit.n_members, fit.net.generator if draws else None)
 
@@ -313,21 +312,23 @@ class _MergedWeighting:
         for name in self._leading:
             _set_buffer(self.module, name, torch.cat([named[name] for named in buffers]))
 
-    def link(self) -> None:
-        """Make the buffers of the nets views of these."""
+    def link(self, fits: Sequence[StackedFit]) -> None:
+        """Make the buffers of nets that are in training views of these."""
         start = 0
         for fit in self.fits:
             stop = start + fit.n_members
-            for name in self._leading:
-                buffer = self.module.get_buffer(name)
-                _set_buffer(fit.net.criterion_.weighting, name, buffer[start:stop])
+            own = fit.net.criterion_.weighting
+            for name, buffer in self.module.named_buffers():
+                if own is not self.module and fit in fits:
+                    is_leading = name in self._leading
+                    _set_buffer(own, name, buffer[start:stop] if is_leading else buffer)
             start = stop
 
     def release(self, fit: StackedFit) -> None:
         """Give a net a weighting of its own, as far on as the others."""
-        if fit not in self.fits or not self._leading:
-            return
         own = fit.net.criterion_.weighting
+        if fit not in self.fits or own is self.module:
+            return
         theirs = {name: own.get_buffer(name).clone() for name in self._leading}
         alone = copy.deepcopy(self.module)
         for name, buffer in theirs.items():

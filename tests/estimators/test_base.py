@@ -580,3 +580,16 @@ def test_balanced_weights_need_all_rows(table, make):
     X, Y = table
     with pytest.raises(ValueError, match="needs all rows at once"):
         make(class_weight="balanced").partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(("fitted", "then"), [("auto", None), (None, "auto")])
+def test_predictions_go_by_the_preprocessing_of_the_fit(fitted, then):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    est = MultiTaskNetRegressor(max_epochs=1, preprocess=fitted, random_state=0).fit(X, X[:, 0])
+    gap = np.array([[np.nan, 0.0]])
+    est.set_params(preprocess=then)
+    if fitted is None:
+        with pytest.raises(ValueError, match="contains NaN"):
+            est.predict(gap)
+    else:
+        assert np.isfinite(est.predict(gap)).all()

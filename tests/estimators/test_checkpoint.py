@@ -315,8 +315,8 @@ def test_a_fit_that_a_callback_has_ended_is_not_taken_for_a_whole_one(tmp_path):
 
 
 def test_a_module_that_draws_from_the_global_generator_is_refused(tmp_path):
-    def trunk(p):
-        return ModuleTrunk(lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(p)))
+    def trunk(p, draws=torch.nn.Dropout):
+        return ModuleTrunk(lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), draws(p)))
 
     params = {
         "checkpoint": tmp_path / "fit",
@@ -326,6 +326,8 @@ def test_a_module_that_draws_from_the_global_generator_is_refused(tmp_path):
     }
     with pytest.raises(ValueError, match="cannot go on with torch's Dropout"):
         MultiTaskNetClassifierRegressor(**params, trunk=trunk(0.5)).fit(X, Y)
+    with pytest.raises(ValueError, match="cannot go on with torch's RReLU"):
+        MultiTaskNetClassifierRegressor(**params, trunk=trunk(0.1, torch.nn.RReLU)).fit(X, Y)
     assert list(tmp_path.iterdir()) == []
     MultiTaskNetClassifierRegressor(**params, trunk=trunk(0.0)).fit(X, Y)
 

@@ -227,6 +227,31 @@ def test_a_fit_from_a_stack_goes_on_as_one_from_alone(table):
             np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::skmtl.tasks.TaskWarning")
+@pytest.mark.parametrize("least_done", [1 / 8, 1.0])
+@pytest.mark.parametrize("loss_weights", ["dwa", "excess_mtl", "famo", "gradnorm", "stch"])
+def test_a_fit_that_stops_before_others_keeps_what_its_weighting_knows(
+    table, loss_weights, least_done, monkeypatch
+):
+    """Whether it leaves the stack at once or when more are done."""
+    monkeypatch.setattr("skmtl.training._stack.LEAST_DONE", least_done)
+    X, Y = table
+    options = {"loss_weights": loss_weights, "early_stopping": True, "n_iter_no_change": 1}
+    fits, groups = fitted(
+        made(*({**options, "lr": lr, "max_epochs": 8} for lr in (0.3, 0.1, 1e-3))), X, Y
+    )
+    assert len(groups) == 1
+    assert len({fit.estimator.n_iter_ for fit in fits}) > 1
+    for fit in fits:
+        alone = clone(fit.estimator).fit(fit.given.X, fit.given.y)
+        ours, theirs = (
+            est.net_.criterion_.weighting.state_dict() for est in (fit.estimator, alone)
+        )
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            np.testing.assert_allclose(value, theirs[name], rtol=1e-9, err_msg=name)
+
+
 def test_candidates_read_the_same_table(table):
     X, Y = table
     fits = waiting(made({"lr": 1e-3}, {"lr": 1e-2}, {"class_weight": "balanced"}), X, Y)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
@@ -463,3 +464,34 @@ def test_a_folder_that_is_not_there_is_named(table, tmp_path):
     est = small().fit(*table)
     with pytest.raises(FileNotFoundError, match=r"There is no folder '.*/none' to write 'model'"):
         save(est, tmp_path / "none" / "model")
+
+
+@pytest.mark.parametrize(
+    ("changed", "include_optimizer"),
+    [
+        ({"optimizer": "sgd"}, False),
+        ({"net_params": {"optimizer__momentum": 0.9}}, False),
+        ({"weight_decay": 0.1}, True),
+    ],
+    ids=str,
+)
+def test_an_optimizer_that_the_net_was_not_built_with_is_told(tmp_path, changed, include_optimizer):
+    """A file of it could not be read."""
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    est = MultiTaskNetRegressor(max_epochs=1, random_state=0).fit(X, X).set_params(**changed)
+    with pytest.raises(ValueError, match=f"which was built with `{next(iter(changed))} ="):
+        save(est, tmp_path / "a", include_optimizer=include_optimizer)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_net_with_lbfgs_goes_on_in_memory_and_from_a_file(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    est = MultiTaskNetRegressor(
+        optimizer=torch.optim.LBFGS, lr=0.1, batch_size=-1, max_epochs=2, random_state=0,
+        n_members=1, early_stopping=False, warm_start=True,
+    ).fit(X, X[:, :2])  # fmt: skip
+    save(est, tmp_path / "a", include_optimizer=True)
+    again = load(tmp_path / "a").fit(X, X[:, :2])
+    np.testing.assert_array_equal(again.predict(X), est.fit(X, X[:, :2]).predict(X))
+    whole = clone(est).set_params(max_epochs=4).fit(X, X[:, :2])
+    np.testing.assert_allclose(est.predict(X), whole.predict(X), rtol=1e-5)

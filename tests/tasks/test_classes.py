@@ -142,6 +142,7 @@ def test_two_words_need_no_order():
     assert classes_of(pd.DataFrame({"g": ["no", "yes"]}), Task("g", "ordinal")) == ("no", "yes")
 
 
+@pytest.mark.filterwarnings("ignore:Task 't'. no label in column")
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [

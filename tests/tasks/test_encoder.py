@@ -16,6 +16,22 @@ Y = pd.DataFrame(
 )
 
 
+def test_a_column_without_a_label_in_a_task_with_others_is_told():
+    Y = pd.DataFrame({"a": [0.5, 1.5], "b": [None, None]}, dtype=float)
+    with pytest.warns(TaskWarning, match="Task 'v': no label in column 'b'"):
+        TargetEncoder({"v": ["a", "b"]}).fit(Y)
+
+
+def test_labels_may_be_tuples_of_any_length():
+    labels = [(1, 2), (1, 3), (2,), (1, 2)]
+    encoder = TargetEncoder([Task("t", "multiclass")]).fit(pd.DataFrame({"t": pd.Series(labels)}))
+    (task,) = encoder.tasks_
+    codes = encoder.transform(pd.DataFrame({"t": pd.Series(labels)})).values[:, 0]
+    assert [task.classes[int(code)] for code in codes] == labels
+    other = pd.DataFrame({"t": pd.Series([(1, 2, 3), (1, 2)])})
+    assert encoder.transform(other, unseen="code").values[1, 0] == codes[0]
+
+
 @pytest.fixture
 def encoder():
     return TargetEncoder().fit(Y)

@@ -174,5 +174,7 @@ def test_whole_numbers_beyond_those_of_floats_are_told_apart():
 
 def test_names_that_got_lost_on_the_way_are_told():
     frame = pd.DataFrame({"y0": [0.1, 0.2], "y1": [0.3, 0.4]})
-    with pytest.raises(ValueError, match="no column 'price'.* if it was a frame, .* use positions"):
+    with pytest.raises(
+        ValueError, match=r"no column 'price'.* if it was a frame, .* use positions"
+    ):
         declare_tasks(frame, {"price": "regression"})
