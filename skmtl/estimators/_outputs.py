@@ -92,8 +92,9 @@ def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput
     members: list[_Member] = []
     whole = ((1.0,) * len(estimator.tasks_),)
     shares: Any = estimator.candidate_weights_.to_numpy().T if is_blend else whole
+    encoded: dict[int, Any] = {}
     for part, share in zip(parts, shares, strict=True):
-        z, layout = _evaluate(part, X), part.net_.criterion_.layout
+        z, layout = _evaluate(part, X, encoded), part.net_.criterion_.layout
         outputs.append(outputs_of(part, layout, z))
         for i in range(len(z) if with_members else 0):
             alone = with_temperatures(outputs_of(part, layout, z[i : i + 1]), temperatures)
@@ -102,21 +103,24 @@ def _run(estimator: Any, X: Any, *, with_members: bool) -> tuple[list[TaskOutput
     return with_temperatures(together, temperatures), members
 
 
-def _evaluate(estimator: Any, X: Any) -> Tensor:
+def _evaluate(estimator: Any, X: Any, encoded: dict[int, Any]) -> Tensor:
     """Return the outputs of a net, shape (member, output row, sample)."""
     with torch_threads(estimator.n_threads):
         network = estimator.net_.module_
-        z: Tensor = network.evaluate(_encoded(estimator, X, network.evaluation_rows), X.shape[0])
+        pieces = _encoded(estimator, X, network.evaluation_rows, encoded)
+        z: Tensor = network.evaluate(pieces, X.shape[0])
         return z
 
 
-def _encoded(estimator: Any, X: Any, n_rows: int) -> Iterator[Any]:
-    """Encode rows, in dense pieces of `n_rows`."""
+def _encoded(estimator: Any, X: Any, n_rows: int, encoded: dict[int, Any]) -> Iterator[Any]:
+    """Encode rows, in dense pieces of `n_rows`; what was encoded at once is kept for other nets."""
     preprocess, at_once = estimator._preprocess, X.shape[0]
     if isinstance(preprocess, FeatureEncoder):  # others may look at all rows together
         at_once = n_rows * max(1, ENCODED_ROWS // n_rows)
     if at_once >= X.shape[0]:
-        yield from _chunks(encode_features(preprocess, X), n_rows)
+        if id(preprocess) not in encoded:
+            encoded[id(preprocess)] = encode_features(preprocess, X)
+        yield from _chunks(encoded[id(preprocess)], n_rows)
         return
     rows = X.iloc if hasattr(X, "iloc") else X
     for start in range(0, X.shape[0], at_once):

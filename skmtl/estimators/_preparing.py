@@ -253,10 +253,8 @@ def _prepare(estimator: Any, given: Given, seeds: Seeds) -> Prepared:
             delattr(estimator, name)
         estimator._fold_seed = None
         estimator._temperatures, estimator._conformity = {}, None
-    encoder = estimator._encoder
     rows = read_rows(
         estimator,
-        encoder,
         X,
         given.y,
         given.sample_weight,

@@ -14,7 +14,7 @@ from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.features import read_features
 from skmtl.layers import Seeds
-from skmtl.tasks import TargetEncoder, Targets, Task, read_groups, stratified_folds
+from skmtl.tasks import Targets, Task, read_groups, stratified_folds
 
 #: "auto" stops early from this many labelled rows on; below, a validation part says little.
 EARLY_STOPPING_ROWS = 100
@@ -109,7 +109,6 @@ class Rows:
 
 def read_rows(
     estimator: Any,
-    encoder: TargetEncoder,
     X: Any,
     y: Any,
     sample_weight: Any,
@@ -122,9 +121,7 @@ def read_rows(
     Parameters
     ----------
     estimator : estimator
-        Whose features and parameters count.
-    encoder : TargetEncoder
-        Fitted: tasks and classes.
+        Whose features, tasks and parameters count.
     X, y, sample_weight : as in `fit`
         The data.
     is_read : bool
@@ -144,6 +141,7 @@ def read_rows(
     """
     if not is_read:
         X = read_features(estimator, X, reset=False, allow_nan=estimator.preprocess is not None)
+    encoder = estimator._encoder
     targets = encoder.transform(y)
     check_consistent_length(X, targets.values)
     by_task = check_sample_weight(sample_weight, len(targets), encoder.tasks_)
@@ -235,7 +233,7 @@ def choose_rows(
                 "In a Pipeline X has been through the steps before, which `net__X_val=` skips: pass "
                 "X_val by metadata routing, with `transform_input=['X_val']`."
             )
-        judges = read_rows(estimator, estimator._encoder, X, y, weight, is_read=False)
+        judges = read_rows(estimator, X, y, weight, is_read=False)
         return rows, judges, bool(estimator.early_stopping)
     stops = estimator.early_stopping
     if stops == "auto":

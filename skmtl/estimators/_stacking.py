@@ -268,13 +268,13 @@ def _kind(training: Training) -> Hashable:
     named = [
         (k, p.dtype, len(p) / network.n_members, p.shape[1:]) for k, p in network.named_parameters()
     ]
-    edges = [(k, b) for k, b in network.named_buffers() if not k.startswith("encoding.")]
+    buffers = [(k, b) for k, b in network.named_buffers() if not k.startswith("encoding.")]
     columns = None if network.encoding is None else network.encoding.columns.tolist()
     weighting = net.criterion_.weighting
     penalties = [clone(p).set_params(strength=1.0) for p in resolve_penalties(estimator.penalty)]
     return (
         contents([estimator.sharing_, type(trunk), built, estimator.activation]),
-        contents([estimator.tasks_, str(net.device), estimator.n_threads, edges, columns]),
+        contents([estimator.tasks_, str(net.device), estimator.n_threads, buffers, columns]),
         (tuple(modules), tuple(named)),
         (estimator.ema_decay, training.stops, training.valid is None),
         (net.batch_size, -(-n // _batch_size(training))),

@@ -160,13 +160,13 @@ class TaskData:
         for group in layout.groups:
             for task in range(group.tasks.start, group.tasks.stop):
                 cells = torch.as_tensor(values[:, columns[task]], dtype=torch.float64)
-                y.append(group.head.encode(cells, group.width).to(device, dtype))
-                task_weights = weights[:, columns[task]]
-                w.append(torch.as_tensor(task_weights).to(device, dtype))
+                y.append(group.head.encode(cells, group.width).to(dtype))
+                w.append(torch.as_tensor(weights[:, columns[task]]).to(dtype))
         features = x if sparse.issparse(x) else torch.as_tensor(x).to(device, dtype)
         is_complete = bool((np.asarray(weights) == 1).all())
         scale = torch.ones(layout.n_tasks, device=device, dtype=dtype)
-        return cls(features, torch.cat(y, dim=1), torch.cat(w, dim=1), layout, is_complete, scale)
+        targets, cells = (torch.cat(parts, dim=1).to(device) for parts in (y, w))
+        return cls(features, targets, cells, layout, is_complete, scale)
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -84,12 +84,19 @@ class EpochSums:
         sizes = [net.module_.n_members for net in nets]
         n_labels, sums = _by_net(counts, sizes), _by_net(self._sums, sizes)  # (net, task)
         pooled = sums / n_labels.clamp_min(1)
-        parts = [pooled, n_labels]
-        if self._weights is not None:
-            parts.append(_by_net(self._weights, sizes) / n_labels.clamp_min(1))
-        self._sums = self._weights = None
-        numbers = torch.stack(parts).double().cpu()  # one transfer of everything
-        return [_epoch(net.criterion_, *numbers[:, i]) for i, net in enumerate(nets)]
+        noted, self._weights = self._weights, None
+        weights = pooled if noted is None else _by_net(noted, sizes) / n_labels.clamp_min(1)
+        weightings = [net.criterion_.weighting for net in nets]
+        rows = [
+            weighting.weights[0].to(own) if weighting.is_constant else own
+            for weighting, own in zip(weightings, weights.unbind(), strict=True)
+        ]
+        self._sums = None
+        numbers = torch.stack([pooled, n_labels, torch.stack(rows)]).double().cpu()  # one transfer
+        return [
+            _epoch(net.criterion_, *numbers[:, i], is_noted=noted is not None)
+            for i, net in enumerate(nets)
+        ]
 
 
 def _by_net(values: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -100,18 +107,15 @@ def _by_net(values: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def _epoch(
-    objective: Objective, pooled: Tensor, n_labels: Tensor, weights: Tensor | None = None
+    objective: Objective, pooled: Tensor, n_labels: Tensor, weights: Tensor, *, is_noted: bool
 ) -> Epoch:
-    names, weighting = objective.layout.names, objective.weighting
-    losses = {n: loss for n, loss, k in zip(names, pooled.tolist(), n_labels, strict=True) if k}
-    if weighting.is_constant:
-        constant: Any = weighting.weights
+    names, pairs = objective.layout.names, zip(pooled.tolist(), n_labels.tolist(), strict=True)
+    losses = {n: loss for n, (loss, k) in zip(names, pairs, strict=True) if k}
+    if objective.weighting.is_constant:
         # Weights that change would make epochs incomparable: then the plain sum.
-        return Epoch(losses, {}, float(constant[0].double().cpu() @ pooled))
-    if weights is None:
-        return Epoch(losses, {}, float(pooled.sum()))
-    by_name = dict(zip(names, weights.tolist(), strict=True))
-    return Epoch(losses, {name: by_name[name] for name in losses}, float(pooled.sum()))
+        return Epoch(losses, {}, float(weights @ pooled))
+    by_name = dict(zip(names, weights.tolist(), strict=True)) if is_noted else {}
+    return Epoch(losses, {n: by_name[n] for n in losses if is_noted}, float(pooled.sum()))
 
 
 def train_epoch(

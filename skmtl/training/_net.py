@@ -11,7 +11,6 @@ from skorch.callbacks import Callback, LRScheduler
 from skorch.history import History
 from torch import Tensor
 
-from skmtl.layers import mean_submodels
 from skmtl.training._average import WeightAverage
 from skmtl.training._backward import StepResult, autograd_backward
 from skmtl.training._batches import BatchIterator, BatchTargets, TaskData
@@ -168,13 +167,10 @@ class TaskNet(NeuralNet):
     def get_loss(
         self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False
     ) -> Tensor:
-        """Return the objective of a batch, and remember the losses for the epoch's record."""
-        k = self.module_.n_submodels
-        if training:
-            losses = mean_submodels(self.criterion_.task_losses(y_pred, y_true), k)
-        else:  # what is judged is what will predict
-            y_pred = self.criterion_.ensemble(y_pred, k)
-            losses = self.criterion_.task_losses(y_pred, y_true)
+        """Return the objective of a validation batch, and remember the losses for the epoch's record."""
+        # What is judged is what will predict.
+        y_pred = self.criterion_.ensemble(y_pred, self.module_.n_submodels)
+        losses = self.criterion_.task_losses(y_pred, y_true)
         self._epoch.add(losses, y_true.n_labelled)
         return self.criterion_(losses, y_true.present, self.module_)
 

@@ -265,8 +265,7 @@ def _bias(beta: float, step: Tensor) -> Tensor:
 
 
 #: Names that users write, and the class of torch.optim behind each.
-OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "nadam", "radam")
-_CLASSES = {
+OPTIMIZERS = {
     "adamw": "AdamW",
     "adam": "Adam",
     "sgd": "SGD",
@@ -309,4 +308,4 @@ def resolve_optimizer(optimizer: Any, *, needs_torch_optim: bool) -> tuple[Any, 
     if optimizer == "adamw" and not needs_torch_optim:
         return FusedAdamW, {}
     options = {"fused": True} if optimizer in {"adamw", "adam"} else {}
-    return getattr(torch.optim, _CLASSES[optimizer]), options
+    return getattr(torch.optim, OPTIMIZERS[optimizer]), options

@@ -362,7 +362,7 @@ def check_wrt(network: Network, wrt: str, reader: str, remedy: str) -> str:
         )
     if wrt == "auto":
         wrt = "representation" if network.body.has_one_representation else "parameters"
-    n_members = network.heads.n_members // network.n_submodels
+    n_members = network.n_members
     names = (name for name, _ in network.body.named_parameters())
     if wrt == "parameters" and n_members > 1 and any(map(COPY_OF_MODULE.search, names)):
         raise ValueError(
