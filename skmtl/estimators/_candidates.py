@@ -23,9 +23,6 @@ from skmtl.tasks import TaskOutput
 from skmtl.trunks import MLP
 from skmtl.weighting import Equal, Fixed, resolve_weighting
 
-#: How the name of a candidate ends whose trunk embeds numbers.
-EMBEDDINGS = ", embeddings"
-
 #: Numbers that a trunk embeds, at most: each has weights of its own.
 MOST_EMBEDDED = 512
 
@@ -75,21 +72,25 @@ def plan(estimator: Any, train: Rows, *, judges: bool) -> dict[str, dict[str, An
         names = ["hard", "independent"] if len(estimator.tasks_) > 1 else ["hard"]
         schemes = {name: name for name in names}
     numbers = getattr(estimator._preprocess, "number_columns_", None)
-    reads: dict[str, Any] = {"": {}}
-    if is_best and numbers and choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X)):
-        reads[", numbers alone"] = {"n_bins": 0}
-        if len(numbers) <= MOST_EMBEDDED:
-            reads[EMBEDDINGS] = _embeddings(estimator)
-    found = {
-        scheme + read: {"sharing": value, **changes}
-        for scheme, value in schemes.items()
-        for read, changes in reads.items()
-        if changes is not None and not (scheme == "independent" and read == EMBEDDINGS)
-    }
     weighting = resolve_weighting(estimator.loss_weights, [task.name for task in estimator.tasks_])
-    if not isinstance(weighting, Equal | Fixed):  # a net per task has nothing to weigh
-        for name in found.keys() & {"independent", "independent, numbers alone"}:
-            found[name] = {**found[name], "loss_weights": None}
+    found: dict[str, dict[str, Any]] = {}
+    for scheme, value in schemes.items():
+        changes: dict[str, Any] = {"sharing": value}
+        is_own = scheme == "independent"
+        if is_own and not isinstance(weighting, Equal | Fixed):
+            changes["loss_weights"] = None  # a net per task has nothing to weigh
+        found[scheme] = changes
+        if (
+            is_best
+            and numbers
+            and choose_bins(estimator, numbers, is_sparse=sparse.issparse(train.X))
+        ):
+            found[f"{scheme}, numbers alone"] = {**changes, "n_bins": 0}
+            embedded = (
+                _embeddings(estimator) if len(numbers) <= MOST_EMBEDDED and not is_own else None
+            )
+            if embedded is not None:
+                found[f"{scheme}, embeddings"] = {**changes, **embedded}
     return found if judges else dict([next(iter(found.items()))])
 
 

@@ -46,8 +46,10 @@ class MultiTaskNetClassifier(ClassifierMixin, BaseMultiTaskNet):
 
         Returns
         -------
-        list of ndarray of shape (n_samples, n_classes)
-            One per task.  For a single 1-D target the array alone.
+        list of ndarray of shape (n_samples, n_classes) or (n_samples, n_columns)
+            One per task, columns in the order of ``classes_``.  Of a multilabel task the
+            probability of the second class in each of its columns.  For a single 1-D target the
+            array alone.
         """
         outputs = self.predict_outputs(X)
         return self._by_task({output.task.name: output.values for output in outputs})

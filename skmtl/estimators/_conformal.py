@@ -139,14 +139,21 @@ class ConformalMixin(PredictionMixin):
         each kind of row.  With folds, the scores are of single members and the prediction is
         the mean of all, which is a little better, so that intervals tend to be a little wide;
         early stopping has seen the rows, which acts the other way.  Rows count alike, whatever
-        their sample weight.  Joint coverage goes by rows that have all labels, and where they
-        are few, by Bonferroni's inequality.
+        their sample weight.
+
+        Jointly, each held-out row that has all labels gets the worst rank ``r_i = max_c rank(s_ic)`` of
+        its scores, each among the n of its column, and every column is to reach the share
+        ``q / (n + 1)``, with q the quantile of the ``r_i`` for the coverage: the empirical copula, at
+        the same level for all columns.  Where such rows are few, it is
+        ``1 - (1 - coverage) / n_columns``, by Bonferroni's inequality.
 
         References
         ----------
         R. F. Barber, E. J. Candes, A. Ramdas, R. J. Tibshirani: Predictive Inference with the
         Jackknife+, Annals of Statistics 49, 2021 (cross-validation).  Y. Romano, E. Patterson,
-        E. J. Candes: Conformalized Quantile Regression, NeurIPS 2019.
+        E. J. Candes: Conformalized Quantile Regression, NeurIPS 2019.  S. Messoudi, S. Destercke,
+        S. Rousseau: Copula-based Conformal Prediction for Multi-Target Regression, Pattern
+        Recognition 120, 2021, arXiv:2101.12002 (the empirical copula).
         """
         reaches = self._reaches(coverage, joint)
         found = {}

@@ -212,9 +212,10 @@ class PredictionMixin:
 
         Returns
         -------
-        dict of str to ndarray of shape (n_samples, n_classes)
-            By class task; columns in the order of ``classes_``.  For a single 1-D target
-            the array alone.
+        dict of str to ndarray of shape (n_samples, n_classes) or (n_samples, n_columns)
+            By class task; columns in the order of ``classes_``.  Of a multilabel task the
+            probability of the second class in each of its columns.  NaN, or no column, for a task
+            without any label.  For a single 1-D target the array alone.
         """
         outputs = self.predict_outputs(X)
         return self._by_task({o.task.name: o.values for o in outputs if o.task.has_classes})

@@ -90,6 +90,15 @@ class TaskScoring(BaseEstimator):
             A score per task, NaN for a task without a label here, and their mean over the
             others under ``"score"``.  A task that is called "score" goes by "task_score", with
             "task_" before it as often as no other task has that name.
+
+        Raises
+        ------
+        TypeError
+            If `metrics` is no mapping, a metric is neither a name nor a function, or the estimator
+            is not of skmtl.
+        ValueError
+            If a task is unknown, a weight is no number of at least 0, X and y differ in their rows, or
+            a metric fails: the message names task and metric.
         """
         estimator, X = _unwrap(estimator, X)
         tasks = {task.name: i for i, task in enumerate(estimator.tasks_)}
@@ -175,6 +184,11 @@ class TaskScorer(BaseEstimator):
         -------
         float
             Larger is better.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :class:`TaskScoring` does.
         """
         scores = TaskScoring({self.task: self.metric})(estimator, X, y_true, sample_weight)
         own, _ = scores.values()
@@ -209,7 +223,7 @@ def task_scorer(task: str, metric: str | Callable[..., float] = SKILL) -> TaskSc
     """Make a scorer of one task that returns a number.
 
     Use it where scikit-learn wants one: ``cross_val_score``, ``permutation_importance``,
-    ``RFECV``, ``learning_curve``.
+    ``learning_curve``, ``SequentialFeatureSelector``.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
     Parameters
     ----------
     net : TaskNet
-        Trained.
+        Trained, and in evaluation mode, as training leaves it.
     data : TaskData
         Rows that were held out: from all members, or each member's own fold.
 
