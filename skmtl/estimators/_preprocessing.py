@@ -41,10 +41,12 @@ def fit_preprocessing(
     """
     if preprocess is None or (isinstance(preprocess, str) and getattr(X, "ndim", 2) > 2):
         return None
-    if isinstance(preprocess, str) and preprocess == "auto":
+    is_auto = isinstance(preprocess, str) and preprocess == "auto"
+    if is_auto or (type(preprocess) is FeatureEncoder and getattr(X, "ndim", 2) == 2):
         # Equal weights are no weights, to the last bit.
         weights = None if (row_weights == row_weights[0]).all() else row_weights
-        return FeatureEncoder().learn(X, weights, rows)  # X has been read
+        encoder = FeatureEncoder() if is_auto else clone(preprocess)
+        return encoder.learn(X, weights, rows)  # X has been read
     if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
         fitted, own = clone(preprocess), _taken(X, rows)
         # A frozen one does nothing, but wants y.

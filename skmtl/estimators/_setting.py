@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from skmtl._strategy import Strategy, strategies
+from skmtl.features import FeatureEncoder
 from skmtl.penalties import Penalty
 from skmtl.sharing import Sharing
 from skmtl.trunks import NumEmbedding, Trunk
@@ -27,8 +28,8 @@ class ParametersMixin:
     def set_params(self, **params: Any) -> Any:
         """Set parameters, also those of objects in parameters: ``sharing__n_experts=8``.
 
-        A name in place of an object, as in ``sharing="mmoe"``, becomes the object that it stands
-        for when a parameter of that is set.
+        A name in place of an object, as in ``sharing="mmoe"`` and ``preprocess="auto"``, becomes the
+        object that it stands for when a parameter of that is set.
 
         Parameters
         ----------
@@ -63,8 +64,12 @@ class ParametersMixin:
 def _objects_of_names(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
     """Return the objects that names stand for, where a parameter of theirs is to be set."""
     known = estimator.get_params(deep=False)
-    found = {}
-    for name in {key.partition("__")[0] for key in params if "__" in key} & _AXES.keys():
+    found: dict[str, Any] = {}
+    nested = {key.partition("__")[0] for key in params if "__" in key}
+    preprocess = params.get("preprocess", known.get("preprocess"))
+    if "preprocess" in nested and isinstance(preprocess, str) and preprocess == "auto":
+        found["preprocess"] = FeatureEncoder()
+    for name in nested & _AXES.keys():
         value = params.get(name, known.get(name))
         strategy = strategies(_AXES[name]).get(value) if isinstance(value, str) else None
         if strategy is not None:

@@ -125,11 +125,6 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
             If a column of words holds numbers or dates for the most part, or a word of its own in
             nearly each row.
         """
-        if self.numbers not in {"robust", "standard"}:
-            raise ValueError(
-                "Parameter `numbers` must be 'robust' or 'standard'. Found "
-                f"`numbers = {self.numbers!r}`."
-            )
         return self.learn(read_features(self, X, reset=True, allow_nan=True), sample_weight)
 
     def learn(
@@ -151,12 +146,22 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         FeatureEncoder
             self.
 
+        Raises
+        ------
+        ValueError
+            If `numbers` is unknown.
+
         Warns
         -----
         FeatureWarning
             If a column of words holds numbers or dates for the most part, or a word of its own in
             nearly each row.
         """
+        if self.numbers not in {"robust", "standard"}:
+            raise ValueError(
+                "Parameter `numbers` must be 'robust' or 'standard'. Found "
+                f"`numbers = {self.numbers!r}`."
+            )
         validate_data(self, X, reset=True, skip_check_array=True)  # for the names of its columns
         self._is_sparse = sparse.issparse(X)
         self.category_columns_: tuple[tuple[int, int], ...] = ()

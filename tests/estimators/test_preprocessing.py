@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskNetClassifierRegressor
+from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.estimators._preprocessing import encode_features, fit_preprocessing
+from skmtl.features import FeatureEncoder
 
 
 def test_words_without_preprocessing_are_named():
@@ -32,3 +33,16 @@ def test_read_only_features_of_the_networks_own_type(table, make):
     make(preprocess=None, max_epochs=1).fit(X, Y).predict(X)
     frame = pd.DataFrame(X.astype(float))
     make(preprocess=None, max_epochs=1).fit(frame, Y).predict(frame)
+
+
+def test_the_encoder_as_an_object_is_that_of_the_default():
+    """Weights of rows count for its scales, too."""
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    weights = np.random.default_rng(1).random(60)
+    fits = [
+        MultiTaskNetRegressor(max_epochs=2, preprocess=preprocess, random_state=0).fit(
+            X, X[:, 0], sample_weight=weights
+        )
+        for preprocess in ("auto", FeatureEncoder())
+    ]
+    np.testing.assert_array_equal(*(est.predict(X) for est in fits))

@@ -3,6 +3,7 @@
 import pytest
 from sklearn.model_selection import GridSearchCV
 
+from skmtl.features import FeatureEncoder
 from skmtl.penalties import L1, L2
 from skmtl.sharing import MMoE
 from skmtl.trunks import MLP, Periodic
@@ -34,7 +35,7 @@ def test_an_object_and_its_parameter_in_one_call(make):
         ({"penalty": None}, "penalty__strength", r"Found `penalty = None`.*such an object"),
         ({"loss_weights": {"price": 2}}, "loss_weights__weights", r"Found `loss_weights = \{"),
         ({"sharing": "mmoo"}, "sharing__n_experts", r"Found `sharing = 'mmoo'`"),
-        ({"preprocess": "auto"}, "preprocess__n", r"Found `preprocess = 'auto'`"),
+        ({"preprocess": None}, "preprocess__numbers", r"Found `preprocess = None`"),
         (
             {"trunk": MLP(num_embeddings="periodic")},
             "trunk__num_embeddings__lite",
@@ -47,6 +48,12 @@ def test_parameters_without_an_object(make, params, key, match):
     with pytest.raises(ValueError, match=match):
         est.set_params(**{"lr": 7.0, key: 3})
     assert est.lr == 0.01  # nothing is set halfway
+
+
+def test_the_encoder_of_the_default_may_be_set(make):
+    est = make().set_params(preprocess__max_categories=5)
+    assert isinstance(est.preprocess, FeatureEncoder)
+    assert est.preprocess.max_categories == 5
 
 
 @pytest.mark.parametrize(
