@@ -141,6 +141,22 @@ def column_zones(X: pd.DataFrame, kinds: list[str]) -> Zones:
     return [None if column is None else _zone(column) for column in dates]
 
 
+def holds_numbers(X: pd.DataFrame) -> bool:
+    """Tell whether all columns are NumPy's numbers or flags, which are read without a look at the cells.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    bool
+        False for pandas' own types, objects, dates and complex numbers.
+    """
+    return all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes)
+
+
 def number_blocks(
     X: Any,
     kinds: list[str] | None,
@@ -173,12 +189,16 @@ def number_blocks(
         for start in range(0, max(X.shape[1], 1), width):
             yield X[:, start : start + width][every].astype(np.float64)
         return
-    block: list[np.ndarray] = [np.empty((len(X.index[every]), 0))]
+    is_whole = rows is None and width >= len(kinds)
+    if is_whole and set(kinds) == {"number"} and holds_numbers(X):
+        yield np.ascontiguousarray(X.to_numpy(np.float64))  # takes a tenth of the time
+        return
+    block: list[np.ndarray] = [np.empty((len(X) if rows is None else len(rows), 0))]
     n_columns = 0
     for position, kind in enumerate(kinds):
         if kind != "word":
             zone = ANY_ZONE if zones is None else zones[position]
-            found = _columns_of(X.iloc[:, position].iloc[every], kind, zone)
+            found = _columns_of(_column(X, position, rows), kind, zone)
             if n_columns and n_columns + len(found) > width:
                 yield np.column_stack(block)
                 block, n_columns = [], 0
@@ -203,12 +223,16 @@ def word_columns(X: pd.DataFrame, kinds: list[str], rows: np.ndarray | None = No
     DataFrame of shape (n_samples, n_word_columns)
         Objects by position: strings, NaN where missing.
     """
-    every = slice(None) if rows is None else rows
     positions = [position for position, kind in enumerate(kinds) if kind == "word"]
-    words = {position: _words(X.iloc[:, position].iloc[every]) for position in positions}
+    words = {position: _words(_column(X, position, rows)) for position in positions}
     # Of this type whatever the cells: pandas would give a column of nothing but gaps another one than
     # a column of words, with another gap, and OneHotEncoder tells these apart.
-    return pd.DataFrame(words, index=range(len(X.index[every])), dtype=object)
+    return pd.DataFrame(words, index=range(len(X) if rows is None else len(rows)), dtype=object)
+
+
+def _column(X: pd.DataFrame, position: int, rows: np.ndarray | None) -> pd.Series:
+    column = X.iloc[:, position]
+    return column if rows is None else column.iloc[rows]
 
 
 #: In place of the words of a table that has none.

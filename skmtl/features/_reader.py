@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import validate_data
 
 from skmtl._frames import check_eager, frame_to_pandas, is_frame
-from skmtl.features._columns import check_finite
+from skmtl.features._columns import check_finite, holds_numbers
 
 
 def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> Any:
@@ -42,7 +42,7 @@ def read_features(estimator: Any, X: Any, *, reset: bool, allow_nan: bool) -> An
     TypeError
         If X is a lazy frame.
     """
-    if not reset and _is_plain(X, estimator):
+    if not reset and (_is_plain(X, estimator) or _is_plain_frame(X, estimator, allow_nan)):
         return X
     _check_container(X)
     if type(X).__module__.split(".")[0] == "torch":
@@ -111,6 +111,21 @@ def _is_plain(X: Any, estimator: Any) -> bool:
         return False
     with np.errstate(all="ignore"):
         return len(X) > 0 and bool(np.isfinite(X.sum()))
+
+
+#: Rows of a frame of numbers that are looked at as a whole: more of them would be a large copy.
+_FEW_ROWS = 1_000
+
+
+def _is_plain_frame(X: Any, estimator: Any, allow_nan: bool) -> bool:
+    """Tell whether X is a frame that validation would give back as it is, for the same reason."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if type(X) is not pd.DataFrame or names is None or not 0 < len(X) <= _FEW_ROWS:
+        return False
+    if X.columns.tolist() != names.tolist() or not holds_numbers(X):
+        return False
+    numbers = X.to_numpy(np.float64)
+    return not np.isinf(numbers).any() and (allow_nan or not np.isnan(numbers).any())
 
 
 def _read_frame(estimator: Any, X: pd.DataFrame, *, reset: bool, allow_nan: bool) -> pd.DataFrame:

@@ -229,3 +229,26 @@ def test_infinity_of_any_type_is_an_error_that_names_the_column(column):
     encoder = FeatureEncoder().fit(pd.DataFrame({"a": np.arange(9.0)}))
     with pytest.raises(ValueError, match="Column 'a' of X contains infinity, in 1 rows"):
         encoder.transform(pd.DataFrame({"a": column}))
+
+
+@pytest.mark.parametrize("n_rows", [1, 5_000])
+def test_frames_of_numbers_are_checked_whether_they_are_small_or_not(n_rows):
+    frame = pd.DataFrame({"a": np.ones(n_rows), "b": np.arange(n_rows), "c": np.ones(n_rows) > 0})
+    estimator = BaseEstimator()
+    read_features(estimator, frame, reset=True, allow_nan=True)
+
+    def asked(data, *, allow_nan=True):
+        return read_features(estimator, data, reset=False, allow_nan=allow_nan)
+
+    pd.testing.assert_frame_equal(asked(frame), frame)
+    gap = frame.assign(a=np.nan)
+    pd.testing.assert_frame_equal(asked(gap), gap)
+    with pytest.raises(ValueError, match=r"contains NaN, in columns \['a'\]"):
+        asked(gap, allow_nan=False)
+    with pytest.raises(ValueError, match="Column 'a' of X contains infinity"):
+        asked(frame.assign(a=np.inf))
+    for other in (frame[["b", "a", "c"]], frame[["a", "b"]], frame.assign(d=1.0)):
+        with pytest.raises(ValueError, match="feature names"):
+            asked(other)
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        asked(frame.assign(a=1j))
