@@ -89,12 +89,21 @@ def calibration_error(codes: np.ndarray, shares: np.ndarray, n_bins: int = N_BIN
     return float(sum(gaps) / len(codes))
 
 
+def intervals_and_sets(
+    est: Any, test: Table, *, joint: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return what is promised of the tasks that predict numbers, and of those with classes."""
+    kinds = {task.has_classes for task in est.tasks_}  # what there is no task for is no method
+    return (
+        est.predict_interval(test.X, COVERAGE, joint=joint) if False in kinds else {},
+        est.predict_set(test.X, COVERAGE, joint=joint) if True in kinds else {},
+    )
+
+
 def held(est: Any, test: Table, *, joint: bool) -> pd.DataFrame:
     """Return which labels intervals and sets hold: 1, 0, or NaN without a label."""
     kinds = {task.name: task for task in est.tasks_}
-    ends = est.predict_interval(test.X, COVERAGE, joint=joint)
-    has_sets = any(task.has_classes for task in est.tasks_)
-    sets = est.predict_set(test.X, COVERAGE, joint=joint) if has_sets else {}
+    ends, sets = intervals_and_sets(est, test, joint=joint)
     found = {}
     for name, truth in zip(test.tasks, test.targets.T, strict=True):
         if name in ends:
@@ -117,13 +126,12 @@ def coverage(est: Any, known: Table, test: Table) -> dict[str, float]:
     numbers = [name for name in scored if test.tasks[name] == "regression"]
     classes = [name for name in scored if test.tasks[name] != "regression"]
     complete = joint.dropna()
-    ends = est.predict_interval(test.X, COVERAGE)
+    ends, sets = intervals_and_sets(est, test)
     widths = []
     for name in numbers:
         low, high = np.nanquantile(known.Y[name].to_numpy(float), [0.05, 0.95])
         if high > low:
             widths.append(np.ptp(ends[name], axis=1).mean() / (high - low))
-    sets = est.predict_set(test.X, COVERAGE) if classes else {}
     return {
         "intervals": mean(single[numbers].mean()),
         "sets": mean(single[classes].mean()),

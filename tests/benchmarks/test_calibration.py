@@ -82,6 +82,12 @@ def test_a_fit_is_measured_and_reported(monkeypatch):
     assert row.ece_temperature != row.ece_default
     text = "\n".join(report(pd.DataFrame([vars(row)]), [0.0]))
     assert "| mixed | random |" in text
+    for names in (["sold", "body"], ["size"]):  # which have no intervals, and no sets
+        kinds = {name: table.tasks[name] for name in names}
+        alone = run_one(Table.make("alone", table.X, table.Y[names], kinds), "random", 0)
+        assert alone.status == "ok"
+        assert np.isnan(alone.intervals) == ("size" not in names)
+        assert np.isnan(alone.sets) == ("sold" not in names)
     broken = Table.make("broken", table.X, table.Y[["size"]], {"size": "nonsense"})
     failed = run_one(broken, "random", 0)
     assert "nonsense" in failed.status
