@@ -9,8 +9,7 @@
 of test labels that they hold, mean over the columns that are scored; `joint`: the share of rows with
 all labels of which all are held, with `joint=True`.  A set always holds the likeliest class, so where
 that is right more often than promised, sets hold the truth more often, too; `threshold` is the
-coverage without that rule (nothing for six large sets, whose rows are older than this measure).  The promise is for rows like the training rows.
-So the sets are told apart by their split: random rows keep the promise's condition; other days and
+coverage without that rule.  The promise is for rows like the training rows.  So the sets are told apart by their split: random rows keep the promise's condition; other days and
 given test sides need not.  Where the catalogue names groups, `fit` gets them (without them the
 intervals on the five sets split by groups held 50 %).  `width`: the mean width of intervals over the distance from the
 5 % to the 95 % quantile of the training labels; `size`: the mean number of classes in a set.
