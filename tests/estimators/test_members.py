@@ -160,7 +160,7 @@ def test_the_validation_loss_is_that_of_the_left_out_rows(table, bagging):
 
 
 def read(est, X, Y):
-    return read_rows(est, est._encoder, X, Y, None, is_read=False)
+    return read_rows(est, X, Y, None, is_read=False)
 
 
 def held_out(est, X, Y, stops=True):

@@ -213,7 +213,7 @@ def test_submodels_are_trained_by_the_mean_of_their_losses(table):
 
 
 def _data_of(est, X, Y):
-    rows = read_rows(est, est._encoder, X, Y, None, is_read=False)
+    rows = read_rows(est, X, Y, None, is_read=False)
     return on_device(est, rows, est.net_)
 
 
