@@ -7,6 +7,8 @@ Predictions: 20 features, 10 regressions, two hidden layers of 64 ReLU.  scikit-
 MLPRegressor has the same layers, in float32, and reads features as they are; so does `skmtl, features
 as they are`; the other rows of `skmtl` are one network with the default's preprocessing, and the
 default.  The module call is torch's alone, `network(X)` of the same network on all rows at once.
+A frame has 20 columns of numbers, and five of three words each where it says so: there scikit-learn's has
+OneHotEncoder and StandardScaler before it.
 Our predictions are computed in float64, in parts that fit a core's cache, so that no row's
 prediction depends on the rows beside it.
 
@@ -22,12 +24,19 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from benchmarks.fit_variants import HIDDEN, Job, ScikitLearn
@@ -86,6 +95,47 @@ def small_table(fitted: dict[str, Any], rounds: int) -> str:
             rows.append([name, str(n), f"{1e6 * median(times[name]):.0f}", f"{factor:.2f}"])
     head = ["model", "rows", "microseconds a call", f"to {THEIRS}"]
     return f"### Few rows (goal: one row in at most the time of MLPRegressor)\n\n{markdown(head, rows)}"
+
+
+def frames(n: int = 500) -> dict[str, pd.DataFrame]:
+    """Tables with names: 20 numbers, and the same beside five columns of words."""
+    random = np.random.default_rng(2)
+    numbers = pd.DataFrame(random.standard_normal((n, 20)), columns=[f"x{i}" for i in range(20)])
+    words = {f"w{i}": random.choice(["red", "green", "blue"], n) for i in range(5)}
+    return {"20 numbers": numbers, "20 numbers, 5 words": numbers.assign(**words)}
+
+
+def frame_table(rounds: int) -> str:
+    """Time predictions of one row of a frame."""
+    rows = []
+    for what, X in frames().items():
+        Y = X.iloc[:, :10].to_numpy()
+        is_word = make_column_selector(dtype_exclude="number")
+        encoder = make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), is_word), remainder=StandardScaler()
+        )
+        network = MLPRegressor(hidden_layer_sizes=HIDDEN, max_iter=2, tol=0.0, random_state=0)
+        theirs = make_pipeline(encoder, network) if "words" in what else network
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = {THEIRS if theirs is network else f"{THEIRS} in a Pipeline": theirs.fit(X, Y)}
+        common = {"max_epochs": 2, "random_state": 0}
+        one = {"hidden_layer_sizes": HIDDEN, "n_members": 1, "early_stopping": False}
+        fitted[ONE] = MultiTaskNetRegressor(**common, **one).fit(X, Y)
+        fitted[DEFAULT] = MultiTaskNetRegressor(**common).fit(X, Y)
+        row = X[:1]
+        measures = {
+            name: seconds_of(lambda model=model, row=row: model.predict(row), 50)
+            for name, model in fitted.items()
+        }
+        times = take_turns(measures, rounds)
+        base = times[next(iter(fitted))]
+        rows += [
+            [what, name, f"{1e6 * median(times[name]):.0f}", f"{ratio(times[name], base):.2f}"]
+            for name in fitted
+        ]
+    head = ["frame of one row", "model", "microseconds a call", f"to {THEIRS}"]
+    return f"### A row of a frame\n\n{markdown(head, rows)}"
 
 
 def large_table(fitted: dict[str, Any], rounds: int) -> str:
@@ -209,6 +259,7 @@ def main() -> None:
         fitted = models(regressions())
         makers = [
             lambda: small_table(fitted, rounds),
+            lambda: frame_table(rounds),
             lambda: large_table(fitted, rounds),
             lambda: import_table(rounds),
             *([] if arguments.quick else [lambda: memory_table(1_000_000)]),

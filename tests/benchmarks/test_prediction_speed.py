@@ -30,6 +30,15 @@ def test_each_model_has_a_row_for_each_number_of_rows(fitted, monkeypatch):
     assert "| module call, float64 |" in many
 
 
+def test_each_frame_has_a_row_for_each_model(monkeypatch):
+    measured = iter(range(1, 1000))
+    monkeypatch.setattr(prediction_speed, "seconds_of", lambda *_: lambda: float(next(measured)))
+    told = prediction_speed.frame_table(2)
+    assert all(told.count(f"| {name} |") == 2 for name in (ONE, DEFAULT))
+    assert told.count(THEIRS) == 3  # with the head of the column
+    assert f"| {THEIRS} in a Pipeline |" in told
+
+
 def test_features_as_they_are_are_not_copied():
     params = {"n_members": 1, "preprocess": None, "early_stopping": False}
     in_fit, with_prediction, _ = json.loads(_fresh(LARGE_FIT, "300000", "100", json.dumps(params)))
