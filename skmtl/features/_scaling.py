@@ -22,7 +22,9 @@ WIDEST = 8.0
 
 
 def sampled_rows(n_rows: int, most: int) -> np.ndarray:
-    """Draw rows that stand for all; always the same, and not every k-th: rows may come in turns.
+    """Draw rows that stand for all: always the same, and one by chance of each of as many stretches.
+
+    Not every k-th, for rows may come in turns.
 
     Parameters
     ----------
@@ -38,8 +40,8 @@ def sampled_rows(n_rows: int, most: int) -> np.ndarray:
     """
     if n_rows <= most:
         return np.arange(n_rows)
-    drawn = np.random.default_rng(0).choice(n_rows, most, replace=False, shuffle=False)
-    return np.sort(drawn)
+    drawn = (np.arange(most) + np.random.default_rng(0).random(most)) * (n_rows / most)
+    return np.unique(np.minimum(drawn.astype(np.int64), n_rows - 1))  # neighbours may meet
 
 
 def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -63,16 +65,16 @@ def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.n
     scale : ndarray of shape (n_columns,)
         Scales; where the interquartile range is 0, half the whole range; 1 for a constant.
     """
-    weights = np.ones(len(numbers)) if weights is None else weights
+    if len(numbers) <= QUANTILE_ROWS:
+        return _scales(numbers, np.ones(len(numbers)) if weights is None else weights)
     rows = sampled_rows(len(numbers), QUANTILE_ROWS)
-    if len(rows) == len(numbers):
-        return _scales(numbers, weights)
     sample = numbers[rows]
     n_found = np.count_nonzero(~np.isnan(sample), axis=0)
-    center, scale = _scales(np.where(n_found, sample, 0.0), weights[rows])
+    counts = np.ones(len(rows)) if weights is None else weights[rows]
+    center, scale = _scales(np.where(n_found, sample, 0.0), counts)
     for column in np.flatnonzero(n_found < LEAST_NUMBERS):  # whose own numbers are other rows
         own = np.flatnonzero(~np.isnan(numbers[:, column]))
-        found = robust_scales(numbers[own, column, None], weights[own])
+        found = robust_scales(numbers[own, column, None], None if weights is None else weights[own])
         center[column], scale[column] = (value.item() for value in found)
     return center, scale
 
