@@ -40,8 +40,9 @@ def sampled_rows(n_rows: int, most: int) -> np.ndarray:
     """
     if n_rows <= most:
         return np.arange(n_rows)
-    drawn = (np.arange(most) + np.random.default_rng(0).random(most)) * (n_rows / most)
-    return np.unique(np.minimum(drawn.astype(np.int64), n_rows - 1))  # neighbours may meet
+    starts = np.arange(most + 1) * n_rows // most
+    steps = np.random.default_rng(0).random(most) * np.diff(starts)
+    return starts[:-1] + steps.astype(np.int64)
 
 
 def robust_scales(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
