@@ -226,15 +226,7 @@ def choose_rows(
     if is_bagged and estimator.bagging == "bootstrap":
         rows = _with_draws(estimator, rows, seeds)
     if validation is not None:
-        X, y, weight = validation
-        if _get_feature_names(X) is not None and not hasattr(estimator, "feature_names_in_"):
-            raise ValueError(
-                "X_val has names of columns, and X has none. Give both as frames, or both as arrays. "
-                "In a Pipeline X has been through the steps before, which `net__X_val=` skips: pass "
-                "X_val by metadata routing, with `transform_input=['X_val']`."
-            )
-        judges = read_rows(estimator, X, y, weight, is_read=False)
-        return rows, judges, bool(estimator.early_stopping)
+        return rows, _judges(estimator, *validation), bool(estimator.early_stopping)
     stops = estimator.early_stopping
     if stops == "auto":
         least = ROWS_PER_MEMBER * estimator.n_members_ if is_bagged else EARLY_STOPPING_ROWS
@@ -269,6 +261,17 @@ def choose_rows(
         "Early stopping holds out rows, and whole groups, whose labels are not all that a task has. "
         "There are none: bring more rows or groups, or X_val and y_val, or set `early_stopping=False`."
     )
+
+
+def _judges(estimator: Any, X: Any, y: Any, weight: Any) -> Rows:
+    """Read the validation rows that the user gave."""
+    if _get_feature_names(X) is not None and not hasattr(estimator, "feature_names_in_"):
+        raise ValueError(
+            "X_val has names of columns, and X has none. Give both as frames, or both as arrays. "
+            "In a Pipeline X has been through the steps before, which `net__X_val=` skips: pass "
+            "X_val by metadata routing, with `transform_input=['X_val']`."
+        )
+    return read_rows(estimator, X, y, weight, is_read=False)
 
 
 def _with_folds(estimator: Any, rows: Rows, seeds: Seeds) -> Rows:

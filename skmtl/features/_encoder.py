@@ -20,11 +20,11 @@ from skmtl.features._columns import (
     column_zones,
     number_blocks,
     split_columns,
-    warn_of_words,
     word_columns,
 )
 from skmtl.features._reader import read_features
 from skmtl.features._scaling import robust_scales, smooth_clip, standard_scales
+from skmtl.features._warnings import warn_of_words
 
 #: Entries that are worked on at once.
 _ENTRIES = 2**19

@@ -16,9 +16,10 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
 from skmtl.metrics import TaskScoring
-from skmtl.model_selection._batch import Data, Job, fit_jobs, plan_jobs, why_plain
+from skmtl.model_selection._batch import Data, Job, fit_jobs, plan_jobs
 from skmtl.model_selection._plan import plain_plan
 from skmtl.model_selection._shelf import Shelf
+from skmtl.model_selection._stackable import why_plain
 
 
 class StackedSearchMixin:

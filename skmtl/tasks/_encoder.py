@@ -141,25 +141,30 @@ class TargetEncoder:
         self.labelled_ = {
             task.name: any(bool(frame[c].notna().any()) for c in task.columns) for task in tasks
         }
+        if not is_part:
+            self._warn_of_gaps(frame)
+        return self
+
+    def _warn_of_gaps(self, frame: pd.DataFrame) -> None:
+        """Tell of tasks and columns without any label."""
         unlabelled = [name for name, labelled in self.labelled_.items() if not labelled]
         # Without any label at all there is nothing to warn of: who trains raises an error.
-        for name in unlabelled if len(unlabelled) < len(tasks) and not is_part else []:
+        for name in unlabelled if len(unlabelled) < len(self.tasks_) else []:
             warnings.warn(
                 f"Task {name!r} has no label: it will be predicted as missing. Leave it out, or "
                 "add rows with a label.",
                 TaskWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        for task in self.tasks_ if not is_part else []:
+        for task in self.tasks_:
             empty = [str(c) for c in task.columns if not frame[c].notna().any()]
             if self.labelled_[task.name] and empty:
                 warnings.warn(
                     f"Task {task.name!r}: no label in column {', '.join(map(repr, empty))}, so that what "
                     "is predicted there was never trained. Leave it out, or add rows with a label.",
                     TaskWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
-        return self
 
     def with_labels(self, mask: np.ndarray, *, is_first: bool) -> TargetEncoder:
         """Return a copy that knows which tasks have been trained on a label.
