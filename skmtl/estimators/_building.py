@@ -19,6 +19,7 @@ from skmtl.training import (
     Objective,
     TaskNet,
     choose_wrt,
+    pays_by_task,
     resolve_optimizer,
     split_callbacks,
 )
@@ -40,7 +41,7 @@ def build_net(
     estimator: Any,
     inputs: Inputs,
     tasks: tuple[Task, ...],
-    n_rows: int,
+    n_rows: tuple[int, int],
     seeds: Seeds,
     encoding: PiecewiseLinearEncoding | None = None,
 ) -> TaskNet:
@@ -54,8 +55,9 @@ def build_net(
         What is known of the encoded features.
     tasks : tuple of Task
         The tasks.
-    n_rows : int
-        Number of training rows, for ``batch_size="auto"``.
+    n_rows : (int, int)
+        Number of training rows, and of those with a label of the task that has most, for
+        ``batch_size="auto"``.
     seeds : Seeds
         Sources of randomness.
     encoding : PiecewiseLinearEncoding or None, default=None
@@ -82,7 +84,9 @@ def build_net(
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
     batch_size = estimator.batch_size
     if isinstance(batch_size, str):
-        batch_size = max(1, batch_size_for(n_rows) >> estimator._n_halved)
+        is_by_task = network.reads_by_task and pays_by_task(*n_rows)
+        batch_size = batch_size_for(n_rows[1] if is_by_task else n_rows[0])
+        batch_size = max(1, batch_size >> estimator._n_halved)
     return TaskNet(
         network.to(device=device, dtype=dtype),
         criterion=objective.to(device=device, dtype=dtype),

@@ -35,8 +35,8 @@ class HistoryMixin:
     def engine_(self) -> str:
         """What takes the steps of a fit.
 
-        ``"written"``: forward and backward pass written out, for chains of linear layers and
-        ReLUs (the default network); ``"autograd"``: torch's, for all else; ``"skorch"``: skorch's
+        ``"written"``: forward and backward pass written out, for linear layers and ReLUs with
+        ``sharing="hard"`` (the default network) or ``"independent"``; ``"autograd"``: torch's, for all else; ``"skorch"``: skorch's
         loop over autograd, where a callback listens to batches or the optimiser is LBFGS.  All
         three give the same weights but for rounding.
         """

@@ -14,7 +14,7 @@ from skmtl.estimators._building import resolve_trunk
 from skmtl.estimators._weights import cell_weights, check_sample_weight
 from skmtl.features import read_features
 from skmtl.layers import Seeds
-from skmtl.tasks import Targets, Task, read_groups, stratified_folds
+from skmtl.tasks import Targets, Task, column_spans, read_groups, stratified_folds
 
 #: "auto" stops early from this many labelled rows on; below, a validation part says little.
 EARLY_STOPPING_ROWS = 100
@@ -86,6 +86,22 @@ class Rows:
         """Leave out rows without any label of positive weight."""
         keep = (self.weights > 0).any(axis=1)
         return self if keep.all() else self.take(np.flatnonzero(keep))
+
+    def most_labels(self, tasks: tuple[Task, ...]) -> int:
+        """Count the labels of positive weight of the task that has most of them.
+
+        Parameters
+        ----------
+        tasks : tuple of Task
+            In the order of their columns.
+
+        Returns
+        -------
+        int
+            Rows.
+        """
+        counted = self.weights > 0
+        return max(int(counted[:, own].any(axis=1).sum()) for own in column_spans(tasks))
 
     def judged(self) -> tuple[Targets, np.ndarray]:
         """Select what networks are judged by: the rows that a member left out, or all.

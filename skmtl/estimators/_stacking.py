@@ -279,6 +279,7 @@ def _kind(training: Training) -> Hashable:
         (estimator.ema_decay, training.stops, training.valid is None),
         (net.batch_size, -(-n // _batch_size(training))),
         n if drops else None,  # masks are drawn for whole batches
+        tuple(d is not None and d.is_by_task for d in (training.train, training.valid)),
         contents(estimator.loss_weights) if weighting.needs_gradients else None,
         contents(penalties),
     )

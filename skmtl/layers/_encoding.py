@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skmtl.layers._linear import spread_members
+
 
 class PiecewiseLinearEncoding(nn.Module):
     r"""The features as they are, and after them each number's place in the bins of its column.
@@ -79,7 +81,8 @@ class PiecewiseLinearEncoding(nn.Module):
         Returns
         -------
         PiecewiseLinearEncoding
-            For an input of shape (member, sample, n_features).
+            For an input of shape (member, sample, n_features) or (member and task, sample,
+            n_features).
         """
         stack = copy.copy(parts[0])
         stack._buffers = dict(stack._buffers)
@@ -93,8 +96,11 @@ class PiecewiseLinearEncoding(nn.Module):
         """Encode features."""
         if not len(self.columns):
             return x
+        left, rate = self.left, self.rate
+        if left.dim() == 3:  # tasks of a member may have rows of their own
+            left, rate = spread_members(left, len(x)), spread_members(rate, len(x))
         # As a difference first: w*x + b rounds to noise where a bin is narrow.
-        places = (x.index_select(-1, self.columns) - self.left) * self.rate
+        places = (x.index_select(-1, self.columns) - left) * rate
         return torch.cat([x, places.clamp_(0.0, 1.0)], dim=-1)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from skmtl.layers import Inputs, Seeds, Stack
+from skmtl.layers import Inputs, Seeds, Stack, StackedLinear
 from skmtl.sharing._base import Body, Sharing
 
 
@@ -15,7 +15,8 @@ class Independent(Sharing):
 
     The baseline that every sharing scheme has to beat: ``h_it = trunk_t(x_i)``.  It equals
     one network per task that sees the same batches; early stopping, too, judges each task
-    by itself.
+    by itself.  Where no task has labels in more than half of the rows, each net reads the rows
+    of its own labels alone, and batches are counted by them.
 
     References
     ----------
@@ -76,6 +77,10 @@ class IndependentBody(Body):
         self.trunk = trunk
         self.n_members = n_members
         self.out_features = trunk.out_features
+
+    def relu_chain(self) -> list[StackedLinear] | None:
+        """List the layers of the trunks, if they are linear layers and ReLUs and no more."""
+        return self.trunk.relu_chain()
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the trunks."""

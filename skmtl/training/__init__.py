@@ -27,6 +27,7 @@ from skmtl.training._network import NetworkSpec as NetworkSpec
 from skmtl.training._objective import Objective as Objective
 from skmtl.training._optimizer import FusedAdamW as FusedAdamW
 from skmtl.training._optimizer import resolve_optimizer as resolve_optimizer
+from skmtl.training._orders import pays_by_task as pays_by_task
 from skmtl.training._stack import StackedFit as StackedFit
 from skmtl.training._stack import train_stacked as train_stacked
 from skmtl.training._task_gradients import check_wrt as check_wrt

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from skmtl.heads import Layout
+from skmtl.training._orders import Order, TaskRows, filled_up
 
 #: Entries that are gathered in one go: enough that the calls cost nothing, few enough that
 #: they are still in the cache when they are used (1 MB in float32), and that a shuffled copy
@@ -50,47 +50,13 @@ class Batch(NamedTuple):
     Parameters
     ----------
     x : Tensor of shape (sample, ...), or (member, sample, ...) for rows of their own
-        Features.
+        Features; of shape (member and task, sample, ...) if tasks have rows of their own, too.
     targets : BatchTargets
         Targets and weights.
     """
 
     x: Tensor
     targets: BatchTargets
-
-
-class Order(NamedTuple):
-    """The rows of an epoch, in the order of its batches.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n,) or (member, n), int64, on the device
-        Rows of the table.
-    counts : Tensor of shape (member, n), bool, or None
-        Which of them count; None: all.
-    """
-
-    rows: Tensor
-    counts: Tensor | None
-
-
-def filled_up(members: Sequence[Tensor]) -> Order:
-    """Return the rows of members side by side, the shorter ones filled up.
-
-    Parameters
-    ----------
-    members : sequence of Tensor of shape (n,)
-        Rows of each member.
-
-    Returns
-    -------
-    Order
-        With as many rows as the member that has the most.
-    """
-    rows = pad_sequence(list(members), batch_first=True)
-    n_own = torch.tensor([len(own) for own in members], device=rows.device)
-    counts = torch.arange(rows.shape[1], device=rows.device) < n_own.unsqueeze(1)
-    return Order(rows, None if bool(counts.all()) else counts)
 
 
 @dataclass(frozen=True)
@@ -113,6 +79,8 @@ class TaskData:
         What the losses of the tasks are multiplied by.
     members : tuple of Tensor of shape (n,), int64, on the device, or None, default=None
         The rows of each member; None: all rows for all.
+    task_rows : TaskRows or None, default=None
+        The rows of each task; None: all those of the member for all.
     """
 
     x: Any
@@ -122,6 +90,7 @@ class TaskData:
     is_complete: bool
     scale: Tensor
     members: tuple[Tensor, ...] | None = None
+    task_rows: TaskRows | None = None
 
     @classmethod
     def pack(
@@ -168,13 +137,45 @@ class TaskData:
         targets, cells = (torch.cat(parts, dim=1).to(device) for parts in (y, w))
         return cls(features, targets, cells, layout, is_complete, scale)
 
+    def by_task(self, n_members: int) -> TaskData:
+        """Return the table for networks that share nothing: each reads the rows of its own labels.
+
+        Parameters
+        ----------
+        n_members : int
+            Networks of each task.
+
+        Returns
+        -------
+        TaskData
+            Itself, if labels are not few enough for that to pay.
+        """
+        if self.is_complete:
+            return self
+        every = torch.arange(len(self), device=self.y.device)
+        members = (every,) * n_members if self.members is None else self.members
+        return replace(self, task_rows=TaskRows.of(self.labelled, members))
+
+    @property
+    def is_by_task(self) -> bool:
+        """Whether each task has rows of its own."""
+        return self.task_rows is not None
+
+    @property
+    def labelled(self) -> Tensor:
+        """Which cells have a label of positive weight, of shape (task, sample)."""
+        groups = self.layout.groups
+        return torch.cat([(group.weights_of(self.w.T) > 0).any(1) for group in groups])
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.y)
 
     @property
     def n_rows(self) -> int:
-        """How many rows of each member an epoch takes."""
+        """How many rows of each member, or of the task that has most, an epoch takes."""
+        if self.task_rows is not None:
+            return self.task_rows.most
         return len(self) if self.members is None else max(map(len, self.members))
 
     def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
@@ -194,6 +195,8 @@ class TaskData:
             Rows of the table.
         """
         device = self.y.device
+        if self.task_rows is not None:
+            return self.task_rows.order(n_batches, generator)
         if self.members is None:
             # In one batch of all rows, the order is without effect.
             if generator is None or n_batches == 1:
@@ -240,6 +243,9 @@ class BatchIterator:
     many rows as the one that has the most: the others begin anew, in another order, by chance
     with other rows in each epoch.  Else these are filled up with rows of weight 0.
 
+    Tasks with rows of their own have them spread evenly over the batches, which are as many as
+    the task with the most rows needs; the others are filled up with rows of weight 0.
+
     Parameters
     ----------
     dataset : TaskData or StackedData
@@ -257,8 +263,9 @@ class BatchIterator:
         self.generator = generator
         self._n_rows = dataset.n_rows
         self.batch_size = min(batch_size, self._n_rows)
-        self._task_of_weight = torch.as_tensor(
-            dataset.layout.task_of_weight, device=dataset.w.device
+        self._task_of_weight, self._task_of_row = (
+            torch.as_tensor(of, device=dataset.w.device)
+            for of in (dataset.layout.task_of_weight, dataset.layout.task_of_row)
         )
         self._whole: list[Batch] | None = None
 
@@ -268,7 +275,7 @@ class BatchIterator:
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over one epoch."""
-        if len(self) == 1 and self.dataset.members is None:
+        if len(self) == 1 and self.dataset.members is None and not self.dataset.is_by_task:
             # Always the same batch, so gather it once.
             if self._whole is None:
                 self._whole = list(self._batches())
@@ -280,7 +287,7 @@ class BatchIterator:
         order, counts = self.dataset.order(n_batches, self.generator)
         n, device = order.shape[-1], self.dataset.y.device
         per_row = self.dataset.y.shape[1] + _n_features(self.dataset.x)
-        per_row *= 1 if order.dim() == 1 else len(order)
+        per_row *= 1 if order.dim() == 1 else len(order)  # at most, where tasks have their own
         small, n_large = divmod(n, n_batches)
         start = 0
         for size, count in ((small + 1, n_large), (small, n_batches - n_large)):
@@ -293,19 +300,19 @@ class BatchIterator:
 
     def _chunk(self, rows: Tensor, counted: Tensor | None, size: int) -> Iterator[Batch]:
         data, lead = self.dataset, rows.shape[:-1]
-        n, flat, axis = rows.shape[-1] // size, rows.flatten(), len(lead)
+        n, axis = rows.shape[-1] // size, len(lead)
         # The batches first, then the members, if they have rows of their own.
-        x = data.features(flat).unflatten(0, (*lead, n, size)).movedim(axis, 0)
-        y = self._by_batch(data.y, flat, (*lead, n, size))
+        x = data.features(rows.flatten()).unflatten(0, (*lead, n, size)).movedim(axis, 0)
+        y = self._cells(data.y, self._task_of_row, rows, size)
         if data.is_complete and counted is None:
             # One number stands for all: every cell has a label of weight 1.
             n_members = data.scale.shape[:-1]
             w = data.w.new_ones(()).expand(n, *n_members, data.w.shape[1], 1)
             cells = data.w.new_full((), float(size)).expand(w.shape[:-1])
         else:
-            w = self._by_batch(data.w, flat, (*lead, n, size))
+            w = self._cells(data.w, self._task_of_weight, rows, size)
             if counted is not None:
-                w = w * counted.unflatten(-1, (n, size)).movedim(axis, 0).unsqueeze(-2)
+                w = w * self._counts(counted, size)
             cells = (w > 0).sum(-1).to(w.dtype)  # (batch, .., weight row)
         n_labelled = cells.new_zeros(*cells.shape[:-1], data.layout.n_tasks)
         n_labelled.index_add_(-1, self._task_of_weight, cells)
@@ -318,11 +325,26 @@ class BatchIterator:
         for batch in zip(x.unbind(), ys, ws, *presence, strict=True):
             yield Batch(batch[0], BatchTargets(*batch[1:]))
 
-    @staticmethod
-    def _by_batch(table: Tensor, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Gather (sample, row) into (batch, .., row, sample)."""
-        gathered = table.index_select(0, rows).unflatten(0, shape).transpose(-1, -2)
-        return gathered.movedim(len(shape) - 2, 0).contiguous()
+    def _cells(self, table: Tensor, tasks: Tensor, rows: Tensor, size: int) -> Tensor:
+        """Gather (sample, row) into (batch, .., row, sample); `tasks` has the task of each row."""
+        if self.dataset.is_by_task:
+            of_rows = self._of_tasks(rows, tasks)  # (member, row, n)
+            row = torch.arange(len(tasks), device=rows.device).unsqueeze(1)
+            return table[of_rows, row].unflatten(-1, (-1, size)).movedim(-2, 0).contiguous()
+        gathered = table.index_select(0, rows.flatten()).unflatten(0, (*rows.shape[:-1], -1, size))
+        return gathered.transpose(-1, -2).movedim(rows.dim() - 1, 0).contiguous()
+
+    def _counts(self, counted: Tensor, size: int) -> Tensor:
+        """View which rows count as (batch, .., weight row or 1, sample)."""
+        if self.dataset.is_by_task:
+            counted = self._of_tasks(counted, self._task_of_weight)
+        else:
+            counted = counted.unsqueeze(-2)
+        return counted.unflatten(-1, (-1, size)).movedim(-2, 0)
+
+    def _of_tasks(self, part: Tensor, tasks: Tensor) -> Tensor:
+        """Give rows of the table what their tasks have: (member and task, n) -> (member, row, n)."""
+        return part.unflatten(0, (-1, self.dataset.layout.n_tasks)).index_select(1, tasks)
 
 
 def _n_features(x: Any) -> int:

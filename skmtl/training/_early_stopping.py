@@ -233,6 +233,5 @@ def has_labels(data: TaskData) -> Tensor:
     Tensor of shape (task,), bool
         In the order of the layout.
     """
-    w = data.w if data.members is None else data.w[torch.cat(data.members)]
-    groups = data.layout.groups
-    return torch.cat([(group.weights_of(w.T) > 0).flatten(1).any(1) for group in groups])
+    labelled = data.labelled
+    return (labelled if data.members is None else labelled[:, torch.cat(data.members)]).any(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ def held_out_outputs(net: Any, data: TaskData) -> Tensor:
         those that all members learned from.
     """
     network, objective = net.module_, net.criterion_
+    data = replace(data, task_rows=None)  # all outputs of a row
     n_rows = data.n_rows
     shape = (network.n_members, objective.layout.n_rows, n_rows)
     z = torch.empty(shape, dtype=torch.float64)  # of one piece, as in Network.evaluate

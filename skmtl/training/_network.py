@@ -206,8 +206,19 @@ class Network(nn.Module):
             From the features to the output rows; None for any other network, and where
             hooks listen to it.
         """
-        hidden = None if self.heads.hidden or _has_hooks(self) else self.body.relu_chain()
+        hidden = self.hidden_chain() if self.body.has_one_representation else None
         return None if hidden is None else [*hidden, self.heads.output]
+
+    def hidden_chain(self) -> list[StackedLinear] | None:
+        """List the layers before the heads, if a ReLU follows each, and heads are one layer.
+
+        Returns
+        -------
+        list of StackedLinear or None
+            Of one trunk for all tasks, or of a trunk for each; None for any other network, and
+            where hooks listen to it.
+        """
+        return None if self.heads.hidden or _has_hooks(self) else self.body.relu_chain()
 
     def owners(self) -> list[tuple[int | None, Any]] | None:
         """Tell which task each weight belongs to, if tasks share none.
@@ -232,6 +243,15 @@ class Network(nn.Module):
             else:  # copies are the first axis, and run over members, then tasks
                 owners.append((0, np.arange(len(tensor)) % layout.n_tasks))
         return owners
+
+    @property
+    def reads_by_task(self) -> bool:
+        """Whether each task may read rows of its own: it shares nothing, and rows stand alone.
+
+        Modules of the user's may look at the rows of a batch together, as batch norms do.
+        """
+        is_own = any(COPY_OF_MODULE.search(name) for name in self.state_dict())
+        return self.body.is_separate and not is_own
 
     @property
     def mixing(self) -> tuple[str, ...]:

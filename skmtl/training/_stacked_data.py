@@ -12,7 +12,8 @@ from scipy import sparse
 from torch import Tensor
 
 from skmtl.heads import Layout
-from skmtl.training._batches import Order, TaskData, filled_up
+from skmtl.training._batches import TaskData
+from skmtl.training._orders import Order, filled_up, widened
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class StackedData:
         """Tasks and their rows."""
         return self.shares[0].data.layout
 
+    @property
+    def is_by_task(self) -> bool:
+        """Whether each task has rows of its own, which is so for all nets or none."""
+        return self.shares[0].data.is_by_task
+
     @cached_property
     def members(self) -> tuple[Tensor, ...]:
         """The rows of each member."""
@@ -120,6 +126,8 @@ class StackedData:
         Order
             Of shape (member, n).
         """
+        if self.is_by_task:
+            return self._order_by_task(n_batches)
         if generator is None:
             return filled_up(self.members)
         drawn = []  # (member of a net, its rows)
@@ -133,6 +141,18 @@ class StackedData:
         longest = -(-max(sizes) // n_batches)
         parts = [_in_batches(rows, n_batches, longest) for rows in drawn]
         return Order(torch.cat([p.rows for p in parts]), torch.cat([p.counts for p in parts]))
+
+    def _order_by_task(self, n_batches: int) -> Order:
+        """Return the rows of all nets' tasks, of shape (member and task, n)."""
+        orders = [share.data.order(n_batches, share.generator) for share in self.shares]
+        size = max(order.rows.shape[1] for order in orders) // n_batches
+        offsets = [self._offsets[id(share.data.y)] for share in self.shares]
+        rows = [o.rows + start for o, start in zip(orders, offsets, strict=True)]
+        counts = [o.counts for o in orders if o.counts is not None]
+        return Order(
+            torch.cat([widened(part, n_batches, size) for part in rows]),
+            torch.cat([widened(part, n_batches, size) for part in counts]),
+        )
 
 
 def _in_batches(rows: Tensor, n_batches: int, size: int) -> Any:

@@ -1,4 +1,4 @@
-"""One step of a chain of linear layers and ReLUs with its gradient written out."""
+"""One step of linear layers and ReLUs with its gradient written out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmtl.layers import StackedLinear
+from skmtl.layers import StackedLinear, spread_members
 from skmtl.training._backward import StepResult, add_gradients
 from skmtl.training._batches import BatchTargets
 from skmtl.training._network import Network
@@ -18,6 +18,7 @@ from skmtl.training._task_gradients import (
     LinearHeadGradients,
     choose_wrt,
 )
+from skmtl.training._written_heads import CommonHeads, OwnHeads
 from skmtl.weighting import TaskGradients
 
 
@@ -30,26 +31,34 @@ class WrittenBackward:
 
     Parameters
     ----------
-    layers : list of StackedLinear
-        From the features to the output rows, with a ReLU between any two.
+    hidden : list of StackedLinear
+        From the features on, with a ReLU behind each: by member, or by member and task.
+    heads : CommonHeads or OwnHeads
+        What they lead to.
     encode : callable
         What the features go through before them, without parameters.
     objective : Objective
         Losses and weighting, without penalties.
+    n_members : int
+        Networks side by side.
     wrt : {"representation", "parameters"} or None, default=None
         By what the weighting reads gradients of single tasks, if it does.
     """
 
     def __init__(
         self,
-        layers: list[StackedLinear],
+        hidden: list[StackedLinear],
+        heads: CommonHeads | OwnHeads,
         encode: Callable[[Tensor], Tensor],
         objective: Objective,
+        n_members: int,
         wrt: str | None = None,
     ) -> None:
         # Looked up once: a module's attributes cost as much as a small product.
-        *self._weights, self._out_weight = [layer.weight for layer in layers]
-        *self._biases, self._out_bias = [layer.bias for layer in layers]
+        self._weights = [layer.weight for layer in hidden]
+        self._biases = [layer.bias for layer in hidden]
+        self._heads = heads
+        self._n_copies = heads.n_copies
         self.encode = encode
         self.objective = objective
         self.wrt = wrt
@@ -59,33 +68,35 @@ class WrittenBackward:
         if weighting.is_constant:
             self._constant = weighting.weights
             if not bool((weighting.weights == 1).all()):
-                self._by_row = objective.by_row(weighting.weights, len(self._out_weight))
+                self._by_row = objective.by_row(weighting.weights, n_members)
 
     @classmethod
     def of(cls, network: Network, objective: Objective) -> WrittenBackward | None:
         """Return the steps of a network, or None if only autograd knows its gradient."""
-        layers = network.relu_chain()
-        if layers is None or len(objective.penalties):
+        hidden = network.hidden_chain()
+        if hidden is None or len(objective.penalties):
             return None
         trained = all(p.requires_grad for p in network.parameters())
         if not trained:
             return None
+        output, layout = network.heads.output, objective.layout
+        is_common = network.body.has_one_representation
+        heads = CommonHeads(output) if is_common else OwnHeads(output, layout)
         weighting = objective.weighting
         wrt = choose_wrt(network, weighting) if weighting.needs_gradients else None
-        return cls(layers, network.encode, objective, wrt)
+        return cls(hidden, heads, network.encode, objective, network.n_members, wrt)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
         """Set ``.grad`` of all parameters."""
-        objective, out_weight = self.objective, self._out_weight
+        objective, heads, n = self.objective, self._heads, self._n_copies
         x = self.encode(x)
-        h = x if x.dim() == 3 else x.expand(out_weight.shape[0], -1, -1)  # (member, sample, f)
+        h = x.expand(n, -1, -1) if x.dim() == 2 else spread_members(x, n)  # (copy, sample, f)
         inputs = [h]
         for weight, bias in zip(self._weights, self._biases, strict=True):
             h = torch.baddbmm(bias, h, weight).relu_()
             inputs.append(h)
-        # Transposed, so that the samples are last: (member, output row, sample).
-        z = torch.baddbmm(self._out_bias.mT, out_weight.mT, h.mT)
+        z = heads.outputs(h)
         losses, by_z = objective.losses_and_gradients(z, targets)
         if self._constant is not None:
             if self._by_row is not None:
@@ -117,11 +128,9 @@ class WrittenBackward:
 
     def _back(self, own: Tensor, inputs: list[Tensor], shared: Tensor | None) -> None:
         """Set the gradients of the heads and, unless None, those below."""
-        # In the order in which the product is fast: (member, output row, feature).
-        self._out_weight.grad = torch.bmm(own, inputs[-1]).mT.contiguous()
-        self._out_bias.grad = own.sum(2).unsqueeze(1)
+        self._heads.set_gradients(own, inputs[-1])
         if shared is not None and self._weights:
-            self._chain(torch.bmm(shared.mT, self._out_weight.mT), inputs)
+            self._chain(self._heads.back(shared), inputs)
 
     def _chain(self, delta: Tensor, inputs: list[Tensor]) -> None:
         """Set the gradients of the hidden layers, from that by what the heads read."""
@@ -140,12 +149,12 @@ class WrittenBackward:
             return ComputedGradients(lambda: self._by_parameters(by_z, inputs))
         objective = self.objective
         n_tasks = objective.layout.n_tasks
-        return LinearHeadGradients(by_z, self._out_weight, objective.task_of_row, n_tasks)
+        return LinearHeadGradients(by_z, self._heads.weight, objective.task_of_row, n_tasks)
 
     def _by_parameters(self, by_z: Tensor, inputs: list[Tensor]) -> Tensor:
         """Compute the gradients of tasks by the hidden layers: (member, task, coordinate)."""
         n_tasks = self.objective.layout.n_tasks
-        by_row = by_z.mT.unsqueeze(-1) * self._out_weight.mT.unsqueeze(1)
+        by_row = by_z.mT.unsqueeze(-1) * self._heads.weight.mT.unsqueeze(1)
         delta = by_row  # (member, sample, output row, feature)
         if n_tasks != by_row.shape[2]:
             delta = by_row.new_zeros(*by_row.shape[:2], n_tasks, by_row.shape[3])

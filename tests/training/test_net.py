@@ -552,11 +552,11 @@ def test_the_engine_is_told():
     random = np.random.default_rng(0)
     X, y = random.normal(size=(40, 3)), random.normal(size=40)
     engines = {
-        "written": {},
-        "autograd": {"dropout": 0.1},
-        "skorch": {"callbacks": [GradientNormClipping(1.0)]},
+        "written": [{}, {"sharing": "independent"}],
+        "autograd": [{"dropout": 0.1}, {"sharing": "mmoe"}],
+        "skorch": [{"callbacks": [GradientNormClipping(1.0)]}],
     }
-    for engine, params in engines.items():
+    for engine, params in [(e, params) for e, listed in engines.items() for params in listed]:
         est = MultiTaskNetRegressor(max_epochs=1, n_members=1, **params)
         with pytest.raises(AttributeError, match="not fitted"):
             _ = est.engine_

@@ -1,5 +1,7 @@
 """The written-out gradient against autograd, and when it stands back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from skmtl import MultiTaskNetClassifierRegressor
 from skmtl.heads import Layout
 from skmtl.layers import Inputs, Seeds
 from skmtl.penalties import L2
-from skmtl.sharing import Hard, Independent
+from skmtl.sharing import Hard, Independent, MMoE
 from skmtl.training import BatchIterator, NetworkSpec, Objective
 from skmtl.training._written import WrittenBackward
 from skmtl.trunks import MLP
@@ -16,8 +18,8 @@ from skmtl.weighting import Fixed, WeightingModule
 from tests.oracle import Table, new_seeds
 
 
-def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
-    """Return a network, its objective and one batch, in float64."""
+def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=(), own_rows=0):
+    """Return a network, its objective and one batch, in float64; with rows of so many members."""
     table = Table.made()
     layout = Layout.of(table.specs)
     spec = NetworkSpec(sharing or Hard(), trunk, head_layer_sizes, "relu")
@@ -26,13 +28,20 @@ def built(trunk, n_members=1, sharing=None, head_layer_sizes=(), penalties=()):
     weighting = Fixed({layout.names[0]: 3.0}).build(layout, n_members, new_seeds())
     modules = [penalty.build(layout, n_members) for penalty in penalties]
     objective = Objective(layout, weighting, modules).double()
-    return network, objective, next(iter(BatchIterator(table.pack(layout), 64)))
+    data = table.pack(layout)
+    if own_rows:
+        orders = (torch.randperm(len(data), generator=new_seeds().weights) for _ in range(own_rows))
+        data = replace(data, members=tuple(order[:-9] for order in orders))
+    return network, objective, next(iter(BatchIterator(data, 64)))
 
 
+@pytest.mark.parametrize("sharing", [Hard(), Independent()], ids=lambda s: s.alias)
+@pytest.mark.parametrize("rows", ["common", "own"])
 @pytest.mark.parametrize("n_members", [1, 3])
 @pytest.mark.parametrize("sizes", [(), (7,), (7, 5)])
-def test_it_equals_autograd(sizes, n_members):
-    network, objective, batch = built(MLP(sizes), n_members)
+def test_it_equals_autograd(sizes, n_members, rows, sharing):
+    own_rows = n_members if rows == "own" else 0
+    network, objective, batch = built(MLP(sizes), n_members, sharing, own_rows=own_rows)
     expected_step = objective.backward(network(batch.x), batch.targets, network)
     expected = [p.grad.clone() for p in network.parameters()]
     for parameter in network.parameters():
@@ -48,11 +57,12 @@ def test_it_equals_autograd(sizes, n_members):
     [
         {"trunk": MLP((4,), dropout=0.1)},
         {"trunk": MLP((4,), activation="silu")},
-        {"trunk": MLP((4,)), "sharing": Independent()},
+        {"trunk": MLP((4,)), "sharing": MMoE(2)},
+        {"trunk": MLP((4,)), "sharing": Independent(), "head_layer_sizes": (3,)},
         {"trunk": MLP((4,)), "head_layer_sizes": (3,)},
         {"trunk": MLP((4,)), "penalties": (L2(),)},
     ],
-    ids=["dropout", "silu", "independent", "head layers", "penalty"],
+    ids=["dropout", "silu", "experts", "head layers of separate nets", "head layers", "penalty"],
 )
 def test_other_networks_are_left_to_autograd(params):
     network, objective, _ = built(**params)
@@ -95,8 +105,9 @@ class Learned(WeightingModule):
         return torch.where(present, (-s).exp() * losses + s, 0.0).sum(1)
 
 
-def test_a_weighting_that_learns_gets_its_gradient_too():
-    network, objective, batch = built(MLP((7,)))
+@pytest.mark.parametrize("sharing", [Hard(), Independent()], ids=lambda s: s.alias)
+def test_a_weighting_that_learns_gets_its_gradient_too(sharing):
+    network, objective, batch = built(MLP((7,)), sharing=sharing)
     objective.weighting = Learned(len(objective.layout.names))
     loss = objective(
         objective.task_losses(network(batch.x), batch.targets), batch.targets.present, network
