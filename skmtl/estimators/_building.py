@@ -70,7 +70,7 @@ def build_net(
     """
     layout = layout_of(tasks)
     device = choose_device(estimator.device)
-    dtype = getattr(torch, estimator.dtype)
+    dtype = getattr(torch, width_of(estimator.dtype))
     spec = NetworkSpec(
         estimator.sharing_,
         resolve_trunk(estimator),
@@ -80,6 +80,7 @@ def build_net(
     )
     objective = _objective(estimator, tasks, layout, seeds)
     network = spec.build(inputs, layout, seeds, estimator.n_members_)
+    network.mixed_precision = estimator.dtype == "bfloat16"
     if objective.weighting.needs_gradients:
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
     batch_size = estimator.batch_size
@@ -189,6 +190,22 @@ def optimizer_settings(
         "optimizer": optimizer,
         **{f"optimizer__{name}": value for name, value in options.items()},
     }
+
+
+def width_of(dtype: str) -> str:
+    """Tell the type of features, weights and losses.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64", "bfloat16"}
+        The estimator's parameter.
+
+    Returns
+    -------
+    {"float32", "float64"}
+        In bfloat16 products alone are computed, of what is kept in float32.
+    """
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 def batch_size_for(n_rows: int) -> int:

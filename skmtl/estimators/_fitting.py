@@ -15,7 +15,14 @@ import torch
 from scipy import sparse
 
 from skmtl._strategy import resolve
-from skmtl.estimators._building import MOST_BINS, build_net, choose_bins, layout_of, resolve_trunk
+from skmtl.estimators._building import (
+    MOST_BINS,
+    build_net,
+    choose_bins,
+    layout_of,
+    resolve_trunk,
+    width_of,
+)
 from skmtl.estimators._outputs import outputs_of
 from skmtl.estimators._preparing import Memo, Prepared
 from skmtl.estimators._preprocessing import encode_features
@@ -140,7 +147,7 @@ def on_device(estimator: Any, rows: Rows, net: TaskNet) -> TaskData:
     """
     parameter = next(net.module_.parameters())
     return TaskData.pack(
-        encode_features(estimator._preprocess, rows.X, estimator.dtype, rows.index),
+        encode_features(estimator._preprocess, rows.X, width_of(estimator.dtype), rows.index),
         estimator._scaler.transform(rows.targets.values),
         rows.weights,
         layout_of(estimator.tasks_),

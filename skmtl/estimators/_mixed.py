@@ -131,8 +131,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
         None: X is numeric and complete already.  Or a scikit-learn transformer.
     device : str or torch.device, default="auto"
         ``"auto"``: CUDA where there is one, else the CPU.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of the network.
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Precision of the network.  ``"bfloat16"``: weights, losses and optimiser in float32,
+        and the matrix products of training in bfloat16, as torch's autocast does it.
     n_threads : int or None, default=1
         torch's threads on the CPU during fits and predictions; more than the idle cores
         makes small networks many times slower.  None: leave torch's setting alone.

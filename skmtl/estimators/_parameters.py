@@ -55,7 +55,10 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "n_iter_no_change": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
     "tol": ("a finite number of at least 0", lambda v: is_finite_number(v) and v >= 0),
-    "dtype": ("'float32' or 'float64'", lambda v: v in {"float32", "float64"}),
+    "dtype": (
+        "'float32', 'float64' or 'bfloat16'",
+        lambda v: v in {"float32", "float64", "bfloat16"},
+    ),
     "n_threads": (
         "None or a whole number of at least 1",
         lambda v: v is None or (_whole(v) and v >= 1),

@@ -275,6 +275,7 @@ def _kind(training: Training) -> Hashable:
     return (
         contents([estimator.sharing_, type(trunk), built, estimator.activation]),
         contents([estimator.tasks_, str(net.device), estimator.n_threads, buffers, columns]),
+        estimator.dtype,
         (tuple(modules), tuple(named)),
         (estimator.ema_decay, training.stops, training.valid is None),
         (net.batch_size, -(-n // _batch_size(training))),

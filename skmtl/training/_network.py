@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,12 +51,19 @@ class Network(nn.Module):
     follows_dtype : bool, default=True
         Whether the body computes in the type of its weights, whatever that is.
 
+    Attributes
+    ----------
+    mixed_precision : bool
+        Whether products are computed in bfloat16 while it trains.
+
     Shape
     -----
     - Input: (sample, \*shape of one sample), read by all members, or (member, sample, \*shape of
       one sample), and in training the targets of the batch
     - Output: (member, output row, sample); the submodels of a member one after the other
     """
+
+    mixed_precision: bool = False
 
     def __init__(
         self,
@@ -81,9 +89,39 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, targets: BatchTargets | None = None) -> Tensor:
         """Compute the output rows of all tasks."""
-        if self.n_submodels == 1:
-            return self.body.finish(self.body.outputs(self.encode(x), self.heads), targets)
-        return self.body.finish(self.heads(self.represent(x)), targets)
+        with self.products():
+            if self.n_submodels == 1:
+                z = self.body.outputs(self.encode(x), self.heads)
+            else:
+                z = self.heads(self.represent(x))
+        return self.body.finish(self.widened(z), targets)
+
+    def products(self) -> AbstractContextManager[Any]:
+        """Return the context of the products: torch's autocast, where they are to be narrower.
+
+        Returns
+        -------
+        context manager
+            To be entered once at a time.
+        """
+        if not (self.mixed_precision and self.training):
+            return nullcontext()
+        return torch.autocast(self.heads.output.weight.device.type, torch.bfloat16)
+
+    def widened(self, part: Tensor) -> Tensor:
+        """Return what products made in the type of the weights.
+
+        Parameters
+        ----------
+        part : Tensor
+            In that type, or a narrower one.
+
+        Returns
+        -------
+        Tensor
+            The same where that is its type.
+        """
+        return part.to(self.heads.output.weight.dtype) if self.mixed_precision else part
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode features as the body reads them.
@@ -114,13 +152,13 @@ class Network(nn.Module):
             Representations.
         """
         k, x = self.n_submodels, self.encode(x)
-        if k == 1:
-            return self.body(x)
-        # The submodels read the batch one after the other, along the axis of the samples.
-        lead = [1] * (x.dim() - 1 - self.n_input_axes)
-        copies = x.repeat(*lead, k, *[1] * self.n_input_axes)
-        h = self.body(copies)  # (member, task or 1, submodel*sample, feature)
-        return h.unflatten(2, (k, -1)).transpose(1, 2).flatten(0, 1)
+        if k > 1:
+            # The submodels read the batch one after the other, along the axis of the samples.
+            lead = [1] * (x.dim() - 1 - self.n_input_axes)
+            x = x.repeat(*lead, k, *[1] * self.n_input_axes)
+        with self.products():
+            h = self.widened(self.body(x))  # (member, task or 1, submodel*sample, feature)
+        return h if k == 1 else h.unflatten(2, (k, -1)).transpose(1, 2).flatten(0, 1)
 
     @property
     def n_members(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -35,12 +34,10 @@ class WrittenBackward:
         From the features on, with a ReLU behind each: by member, or by member and task.
     heads : CommonHeads or OwnHeads
         What they lead to.
-    encode : callable
-        What the features go through before them, without parameters.
+    network : Network
+        That they are of.
     objective : Objective
         Losses and weighting, without penalties.
-    n_members : int
-        Networks side by side.
     wrt : {"representation", "parameters"} or None, default=None
         By what the weighting reads gradients of single tasks, if it does.
     """
@@ -49,9 +46,8 @@ class WrittenBackward:
         self,
         hidden: list[StackedLinear],
         heads: CommonHeads | OwnHeads,
-        encode: Callable[[Tensor], Tensor],
+        network: Network,
         objective: Objective,
-        n_members: int,
         wrt: str | None = None,
     ) -> None:
         # Looked up once: a module's attributes cost as much as a small product.
@@ -59,7 +55,9 @@ class WrittenBackward:
         self._biases = [layer.bias for layer in hidden]
         self._heads = heads
         self._n_copies = heads.n_copies
-        self.encode = encode
+        self._dtype = heads.weight.dtype
+        self._products = network.products()
+        self.encode = network.encode
         self.objective = objective
         self.wrt = wrt
         self._constant: Tensor | None = None
@@ -68,7 +66,7 @@ class WrittenBackward:
         if weighting.is_constant:
             self._constant = weighting.weights
             if not bool((weighting.weights == 1).all()):
-                self._by_row = objective.by_row(weighting.weights, n_members)
+                self._by_row = objective.by_row(weighting.weights, network.n_members)
 
     @classmethod
     def of(cls, network: Network, objective: Objective) -> WrittenBackward | None:
@@ -84,7 +82,7 @@ class WrittenBackward:
         heads = CommonHeads(output) if is_common else OwnHeads(output, layout)
         weighting = objective.weighting
         wrt = choose_wrt(network, weighting) if weighting.needs_gradients else None
-        return cls(hidden, heads, network.encode, objective, network.n_members, wrt)
+        return cls(hidden, heads, network, objective, wrt)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, targets: BatchTargets) -> StepResult:
@@ -93,10 +91,11 @@ class WrittenBackward:
         x = self.encode(x)
         h = x.expand(n, -1, -1) if x.dim() == 2 else spread_members(x, n)  # (copy, sample, f)
         inputs = [h]
-        for weight, bias in zip(self._weights, self._biases, strict=True):
-            h = torch.baddbmm(bias, h, weight).relu_()
-            inputs.append(h)
-        z = heads.outputs(h)
+        with self._products:
+            for weight, bias in zip(self._weights, self._biases, strict=True):
+                h = torch.baddbmm(bias, h, weight).relu_()
+                inputs.append(h)
+            z = heads.outputs(h).to(self._dtype)
         losses, by_z = objective.losses_and_gradients(z, targets)
         if self._constant is not None:
             if self._by_row is not None:
@@ -128,18 +127,23 @@ class WrittenBackward:
 
     def _back(self, own: Tensor, inputs: list[Tensor], shared: Tensor | None) -> None:
         """Set the gradients of the heads and, unless None, those below."""
-        self._heads.set_gradients(own, inputs[-1])
-        if shared is not None and self._weights:
-            self._chain(self._heads.back(shared), inputs)
+        with self._products:
+            self._heads.set_gradients(own, inputs[-1])
+            if shared is None or not self._weights:
+                return
+            delta = self._heads.back(shared)
+        self._chain(delta, inputs)
 
     def _chain(self, delta: Tensor, inputs: list[Tensor]) -> None:
         """Set the gradients of the hidden layers, from that by what the heads read."""
-        for i in range(len(self._weights) - 1, -1, -1):
-            delta = torch.ops.aten.threshold_backward(delta, inputs[i + 1], 0)
-            self._weights[i].grad = torch.bmm(inputs[i].mT, delta)
-            self._biases[i].grad = delta.sum(1, keepdim=True)
-            if i:
-                delta = torch.bmm(delta, self._weights[i].mT)
+        delta = delta.to(inputs[-1].dtype)
+        with self._products:
+            for i in range(len(self._weights) - 1, -1, -1):
+                delta = torch.ops.aten.threshold_backward(delta, inputs[i + 1], 0)
+                self._weights[i].grad = torch.bmm(inputs[i].mT, delta).to(self._dtype)
+                self._biases[i].grad = delta.sum(1, keepdim=True, dtype=self._dtype)
+                if i:
+                    delta = torch.bmm(delta, self._weights[i].mT)
 
     def _gradients(self, by_z: Tensor, inputs: list[Tensor]) -> TaskGradients | None:
         """Return the gradients of single tasks, to be computed if the weighting asks."""
@@ -154,6 +158,7 @@ class WrittenBackward:
     def _by_parameters(self, by_z: Tensor, inputs: list[Tensor]) -> Tensor:
         """Compute the gradients of tasks by the hidden layers: (member, task, coordinate)."""
         n_tasks = self.objective.layout.n_tasks
+        inputs = [part.to(self._dtype) for part in inputs]
         by_row = by_z.mT.unsqueeze(-1) * self._heads.weight.mT.unsqueeze(1)
         delta = by_row  # (member, sample, output row, feature)
         if n_tasks != by_row.shape[2]:

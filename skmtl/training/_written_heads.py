@@ -56,7 +56,7 @@ class CommonHeads:
             What the heads read.
         """
         # In the order in which the product is fast: (member, output row, feature).
-        self.weight.grad = torch.bmm(by_z, h).mT.contiguous()
+        self.weight.grad = torch.bmm(by_z, h).mT.to(by_z.dtype).contiguous()
         self._bias.grad = by_z.sum(2).unsqueeze(1)
 
     def back(self, by_z: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class OwnHeads:
         by_weight = [
             (group.outputs(by_z) @ h[:, group.tasks]).flatten(1, 2) for group in self._layout.groups
         ]
-        self.weight.grad = _joined(by_weight).mT.contiguous()
+        self.weight.grad = _joined(by_weight).mT.to(by_z.dtype).contiguous()
         self._bias.grad = by_z.sum(2).unsqueeze(1)
 
     def back(self, by_z: Tensor) -> Tensor:

@@ -234,7 +234,7 @@ def test_validation_rows_come_in_pairs(table, make):
         ({"dropout": 1.0}, r"`dropout` must be a number in \[0, 1\)"),
         ({"hidden_layer_sizes": (0,)}, "`hidden_layer_sizes` must hold whole numbers"),
         ({"head_layer_sizes": (2.5,)}, "`head_layer_sizes` must hold whole numbers"),
-        ({"dtype": "float16"}, "'float32' or 'float64'"),
+        ({"dtype": "float16"}, "'float32', 'float64' or 'bfloat16'"),
         ({"device": "gpu9"}, "`device` must be 'auto' or a device of torch"),
         ({"preprocess": "scale"}, "`preprocess` must be 'auto', None or a transformer"),
         ({"callbacks": [3]}, "callbacks of skorch and of scikit-learn"),
