@@ -14,8 +14,7 @@ one forest of all columns on Mulan's sets, and a forest for each column where la
 School alone, is one ridge over all pupils with an intercept for each school.  Nothing is tuned by
 us; the parameters of published methods may have been.  A model gets the training rows
 alone.  One thread, no GPU.  A fit may take `--cap` seconds of CPU time; what exceeds it is a row
-"n/a (time)", and is not tried on other repeats of that set.  `skmtl independent` is left out on
-School unless `--models` names it: 139 nets take over 240 seconds a split, where the default takes 8.
+"n/a (time)", and is not tried on other repeats of that set.
 
 **School.** Exam marks of 15,362 pupils of 139 schools of the ILEA; a school is a task, each pupil
 has a label of one.  Ten random splits; of each school three quarters of the pupils to learn from, a
@@ -166,7 +165,7 @@ class Plan:
     def models_of(self, part: Part) -> list[str]:
         if self.models is None:
             return list(part.models)
-        return [n for n in (*part.models, *part.costly) if n in self.models]
+        return [n for n in part.models if n in self.models]
 
     def repeats_of(self, part: Part, entry: Mapping[str, Any]) -> int:
         most = part.n_repeats(entry)

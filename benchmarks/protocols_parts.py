@@ -48,7 +48,6 @@ class Part:
     split: Callable[[Table, int], Parts]
     score: Callable[[Table, Table, Predictions], Scores]  # training rows, test rows, predictions
     models: Sequence[str]
-    costly: Sequence[str] = ()  # models that run only where they are asked for by name
 
 
 # ---- models ------------------------------------------------------------------------------------
@@ -203,8 +202,7 @@ PARTS: dict[str, Part] = {
             lambda _entry: SCHOOL_SPLITS,
             school_split,
             explained_variance,
-            ("skmtl default", "rf", "ridge", "ridge pooled"),
-            ("skmtl independent",),  # 139 nets: over 240 CPU seconds a split, the default takes 8
+            (*COMMON, "ridge pooled"),
         ),
         Part("tox21", _named("tox21"), lambda _entry: TOX21_SPLITS, tox21_split, mean_auc, COMMON),
         Part(

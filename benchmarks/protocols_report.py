@@ -236,7 +236,7 @@ def failures(rows: pd.DataFrame) -> str:
 def by_model(rows: pd.DataFrame, part: Part) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each model that has some, in the order of the part."""
     found = dict(iter(rows.groupby("model")))
-    return [(name, found[name]) for name in (*part.models, *part.costly) if name in found]
+    return [(name, found[name]) for name in part.models if name in found]
 
 
 def done(rows: pd.DataFrame, part: Part, entries: Mapping[str, Mapping[str, Any]]) -> str:

@@ -181,13 +181,7 @@ def test_ours_are_made_from_kinds_and_a_seed(name):
 
 
 def test_every_part_names_models_that_there_are():
-    assert all({*part.models, *part.costly} <= set(models()) for part in PARTS.values())
-
-
-def test_costly_models_run_only_by_name():
-    school, name = PARTS["school"], "skmtl independent"
-    assert name not in Plan(["school"]).models_of(school)
-    assert Plan(["school"], models=[name]).models_of(school) == [name]
+    assert all(set(part.models) <= set(models()) for part in PARTS.values())
 
 
 # ---- runs --------------------------------------------------------------------------------------
