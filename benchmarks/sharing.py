@@ -7,11 +7,12 @@ The job is that of `fit_speed.py`: 20,000 rows, 20 features, two hidden layers o
 of 256, AdamW, one thread, half regressions and half class tasks.  Each scheme has its default
 parameters: MMoE and DSelect-k four experts, PLE and CGC one expert of each task and one shared.
 
-The default, hard sharing of ReLU layers, takes a step with its gradient written out.  The row
-`hard, autograd` is hard sharing without that: what all other schemes can be compared with, like
-with like.  The loops of `sharing_loops.py` compute the same outputs and gradients from the same
-weights (`tests/benchmarks/test_sharing.py`), one layer of one task or expert after the other,
-with torch's fused AdamW and a loss per task, on batches that are slices as ours are.
+The default, hard sharing of ReLU layers, takes a step with its gradient written out, and so do nets
+of a task each (`independent`).  The row `hard, autograd` is hard sharing without that: what all
+other schemes can be compared with, like with like.  The loops of `sharing_loops.py` compute the
+same outputs and gradients from the same weights (`tests/benchmarks/test_sharing.py`), one layer of
+one task or expert after the other, with torch's fused AdamW and a loss per task, on batches that
+are slices as ours are.
 
 A scheme with a trunk per task does in a loop the products that it does stacked, and these are most
 of its time: for `independent` with 50 tasks about 7 of the 18 ms of a step as loops, so stacking
