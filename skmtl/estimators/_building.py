@@ -30,6 +30,10 @@ from skmtl.weighting import resolve_weighting
 BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
 LARGEST_BATCH = 256
 
+#: Where nets read the rows of their own labels: batches of an epoch, and labels of the largest task
+#: in a batch, at least.
+LEAST_BATCHES, LEAST_LABELS = 10, 4
+
 #: Bins of a number with ``n_bins="auto"``, for so many numbers at most, and bins in all.  A number
 #: of few values has fewer: hundreds of counts, mostly 0, make little more columns than they are.
 N_BINS = 8
@@ -86,7 +90,7 @@ def build_net(
     batch_size = estimator.batch_size
     if isinstance(batch_size, str):
         is_by_task = network.reads_by_task and pays_by_task(*n_rows)
-        batch_size = batch_size_for(n_rows[1] if is_by_task else n_rows[0])
+        batch_size = batch_size_by_task(n_rows[1]) if is_by_task else batch_size_for(n_rows[0])
         batch_size = max(1, batch_size >> estimator._n_halved)
     return TaskNet(
         network.to(device=device, dtype=dtype),
@@ -223,6 +227,23 @@ def batch_size_for(n_rows: int) -> int:
         steps per epoch, large data fast ones.
     """
     return next((size for below, size in BATCH_SIZES if n_rows < below), LARGEST_BATCH)
+
+
+def batch_size_by_task(n_labelled: int) -> int:
+    """Choose a batch size for nets that read the rows of their own labels.
+
+    Parameters
+    ----------
+    n_labelled : int
+        Labels of the task that has most of them.
+
+    Returns
+    -------
+    int
+        As :func:`batch_size_for` that number, but a tenth of it at most, and 4 at least: an epoch
+        of few labels is otherwise one step, and early stopping counts epochs.
+    """
+    return min(batch_size_for(n_labelled), max(LEAST_LABELS, n_labelled // LEAST_BATCHES))
 
 
 def choose_bins(estimator: Any, numbers: tuple[int, ...] | None, *, is_sparse: bool) -> int:

@@ -40,6 +40,7 @@ from skmtl.training import (
     TaskNet,
     held_out_outputs,
     null_losses,
+    pays_by_task,
     torch_settings,
 )
 from skmtl.trunks import ModuleTrunk
@@ -113,7 +114,8 @@ def fit_net(
         if train.draws is not None:
             train_data, left_out = _bagged(train_data, train.draws)
             valid_data = left_out if prepared.stops and valid is None else valid_data
-        if net.module_.reads_by_task:
+        n_labelled = train.most_labels(estimator.tasks_)
+        if net.module_.reads_by_task and pays_by_task(len(train), n_labelled):
             n_members = net.module_.n_members
             train_data = train_data.by_task(n_members)
             valid_data = None if valid_data is None else valid_data.by_task(n_members)

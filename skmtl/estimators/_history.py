@@ -36,9 +36,9 @@ class HistoryMixin:
         """What takes the steps of a fit.
 
         ``"written"``: forward and backward pass written out, for linear layers and ReLUs with
-        ``sharing="hard"`` (the default network) or ``"independent"``; ``"autograd"``: torch's, for all else; ``"skorch"``: skorch's
-        loop over autograd, where a callback listens to batches or the optimiser is LBFGS.  All
-        three give the same weights but for rounding.
+        ``sharing="hard"`` (the default network) or ``"independent"``; ``"autograd"``: torch's,
+        for all else; ``"skorch"``: skorch's loop over autograd, where a callback listens to
+        batches or the optimiser is LBFGS.  All three give the same weights but for rounding.
         """
         if not hasattr(self, "net_"):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")

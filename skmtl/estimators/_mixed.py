@@ -106,6 +106,9 @@ class MultiTaskNetClassifierRegressor(BaseMultiTaskNet):
     batch_size : int, "auto" or "halving", default="auto"
         The largest batch; -1: all rows.  Batches of an epoch differ by one row at most.
         ``"auto"``: 32 below 1,500 training rows, 64 below 4,000, 128 below 8,000, then 256.
+        Where ``sharing="independent"`` reads the rows of each task alone (no task has labels in
+        more than half of them), batches and passes are counted by the labels of the task that
+        has most, and ``"auto"`` takes a tenth of them at most.
         ``"halving"``: the same, and where memory does not suffice half of it, with a warning.
     max_epochs : int, default=200
         The largest number of passes over the training rows.

@@ -202,7 +202,8 @@ def draw_rows(rows: TaskData, n_rows: int, generator: torch.Generator) -> Batch:
     """
     order = torch.randperm(len(rows), generator=generator)[:n_rows].to(rows.y.device)
     x = rows.features(order)
-    drawn = replace(rows, x=x, y=rows.y[order], w=rows.w[order], members=None)
+    y, w = rows.y[order], rows.w[order]
+    drawn = replace(rows, x=x, y=y, w=w, members=None, task_rows=None)
     return next(iter(BatchIterator(drawn, len(drawn))))
 
 

@@ -15,8 +15,9 @@ class Independent(Sharing):
 
     The baseline that every sharing scheme has to beat: ``h_it = trunk_t(x_i)``.  It equals
     one network per task that sees the same batches; early stopping, too, judges each task
-    by itself.  Where no task has labels in more than half of the rows, each net reads the rows
-    of its own labels alone, and batches are counted by them.
+    by itself.  Where no task has labels in more than half of the rows, a batch holds for each
+    net rows of its own labels alone: as many batches as the task with the most labels needs,
+    over which the others spread theirs.
 
     References
     ----------

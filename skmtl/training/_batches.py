@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from skmtl.heads import Layout
-from skmtl.training._orders import Order, TaskRows, filled_up
+from skmtl.training._orders import LabelledRows, Order, filled_up
 
 #: Entries that are gathered in one go: enough that the calls cost nothing, few enough that
 #: they are still in the cache when they are used (1 MB in float32), and that a shuffled copy
@@ -79,7 +79,7 @@ class TaskData:
         What the losses of the tasks are multiplied by.
     members : tuple of Tensor of shape (n,), int64, on the device, or None, default=None
         The rows of each member; None: all rows for all.
-    task_rows : TaskRows or None, default=None
+    task_rows : LabelledRows or None, default=None
         The rows of each task; None: all those of the member for all.
     """
 
@@ -90,7 +90,7 @@ class TaskData:
     is_complete: bool
     scale: Tensor
     members: tuple[Tensor, ...] | None = None
-    task_rows: TaskRows | None = None
+    task_rows: LabelledRows | None = None
 
     @classmethod
     def pack(
@@ -148,13 +148,12 @@ class TaskData:
         Returns
         -------
         TaskData
-            Itself, if labels are not few enough for that to pay.
+            Itself, if there are no labels.
         """
-        if self.is_complete:
-            return self
         every = torch.arange(len(self), device=self.y.device)
         members = (every,) * n_members if self.members is None else self.members
-        return replace(self, task_rows=TaskRows.of(self.labelled, members))
+        rows = LabelledRows.of(self.labelled, members)
+        return replace(self, task_rows=rows) if rows.most else self
 
     @property
     def is_by_task(self) -> bool:

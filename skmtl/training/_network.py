@@ -106,7 +106,9 @@ class Network(nn.Module):
         """
         if not (self.mixed_precision and self.training):
             return nullcontext()
-        return torch.autocast(self.heads.output.weight.device.type, torch.bfloat16)
+        device = self.heads.output.weight.device.type
+        # Without its cache of narrow weights: within a block of the user's, that would outlive the step.
+        return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
     def widened(self, part: Tensor) -> Tensor:
         """Return what products made in the type of the weights.
@@ -286,10 +288,10 @@ class Network(nn.Module):
     def reads_by_task(self) -> bool:
         """Whether each task may read rows of its own: it shares nothing, and rows stand alone.
 
-        Modules of the user's may look at the rows of a batch together, as batch norms do.
+        Modules of the user's, of which no more is known than of their type, may look at the
+        rows of a batch together, as batch norms do.
         """
-        is_own = any(COPY_OF_MODULE.search(name) for name in self.state_dict())
-        return self.body.is_separate and not is_own
+        return self.body.is_separate and self.follows_dtype
 
     @property
     def mixing(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def filled_up(members: Sequence[Tensor]) -> Order:
 
 
 @dataclass(frozen=True)
-class TaskRows:
+class LabelledRows:
     """The rows that have a label, for each task of each member.
 
     Parameters
@@ -89,8 +89,8 @@ class TaskRows:
     most: int
 
     @classmethod
-    def of(cls, labelled: Tensor, members: Sequence[Tensor]) -> TaskRows | None:
-        """List the rows, if they are few enough for that to pay.
+    def of(cls, labelled: Tensor, members: Sequence[Tensor]) -> LabelledRows:
+        """List the rows.
 
         Parameters
         ----------
@@ -101,19 +101,16 @@ class TaskRows:
 
         Returns
         -------
-        TaskRows or None
-            None: some task has a label in more than :data:`MOST_LABELLED` of the rows.
+        LabelledRows
+            Of each task of each member.
         """
         of_members = [labelled[:, own] for own in members]
         counts = torch.cat([own.sum(1) for own in of_members])
-        most = int(counts.max())
-        if not pays_by_task(max(map(len, members)), most):
-            return None
         # By task, then by place: as `nonzero` lists them.
         places = [own.nonzero(as_tuple=True)[1] for own in of_members]
         rows = torch.cat([own[place] for own, place in zip(members, places, strict=True)])
         copies = torch.arange(len(counts), device=rows.device).repeat_interleave(counts)
-        return cls(rows, copies, counts, most)
+        return cls(rows, copies, counts, int(counts.max()))
 
     def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
         """Spread the rows of each task evenly over batches.
@@ -131,7 +128,7 @@ class TaskRows:
             Of shape (member and task, n), filled up where a task has fewer rows.
         """
         rows, copies, counts = self.rows, self.copies, self.counts
-        if generator is not None:
+        if generator is not None and n_batches > 1:  # in one batch, the order is without effect
             drawn = torch.rand(len(rows), dtype=torch.float64, generator=generator)
             rows = rows[(copies + drawn.to(rows.device)).argsort()]
         place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[copies]

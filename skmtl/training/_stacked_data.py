@@ -108,7 +108,7 @@ class StackedData:
 
     @property
     def n_rows(self) -> int:
-        """How many rows of each member an epoch takes, fill-ups included."""
+        """How many rows of each member, or of the task that has most, an epoch takes."""
         return max(share.data.n_rows for share in self.shares)
 
     def order(self, n_batches: int, generator: torch.Generator | None) -> Order:
@@ -124,7 +124,7 @@ class StackedData:
         Returns
         -------
         Order
-            Of shape (member, n).
+            Of shape (member, n), or (member and task, n).
         """
         if self.is_by_task:
             return self._order_by_task(n_batches)
@@ -146,13 +146,12 @@ class StackedData:
         """Return the rows of all nets' tasks, of shape (member and task, n)."""
         orders = [share.data.order(n_batches, share.generator) for share in self.shares]
         size = max(order.rows.shape[1] for order in orders) // n_batches
-        offsets = [self._offsets[id(share.data.y)] for share in self.shares]
-        rows = [o.rows + start for o, start in zip(orders, offsets, strict=True)]
-        counts = [o.counts for o in orders if o.counts is not None]
-        return Order(
-            torch.cat([widened(part, n_batches, size) for part in rows]),
-            torch.cat([widened(part, n_batches, size) for part in counts]),
-        )
+        rows, counts = [], []
+        for share, order in zip(self.shares, orders, strict=True):
+            start = self._offsets[id(share.data.y)]
+            rows.append(widened(order.rows + start, n_batches, size))
+            counts.append(widened(order.counts, n_batches, size))  # type: ignore[arg-type]
+        return Order(torch.cat(rows), torch.cat(counts))
 
 
 def _in_batches(rows: Tensor, n_batches: int, size: int) -> Any:

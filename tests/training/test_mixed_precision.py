@@ -120,6 +120,17 @@ def test_precision_may_be_searched(table):
     assert (scores[0] != scores[1]).all()
 
 
+@pytest.mark.parametrize("options", [{"enabled": False}, {"dtype": torch.bfloat16}], ids=str)
+@pytest.mark.parametrize("sharing", ["hard", "mmoe"])
+def test_a_block_of_the_users_does_not_keep_the_first_weights(table, sharing, options):
+    """autograd's cache of narrow weights lives as long as the outermost block."""
+    params = {"sharing": sharing, "max_epochs": 10}
+    alone = make(**params).fit(*table)
+    with torch.autocast("cpu", **options):
+        within = make(**params).fit(*table)
+    pd.testing.assert_frame_equal(within.predict(table[0]), alone.predict(table[0]))
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("sharing", ["hard", "mmoe"])
 def test_on_a_gpu_too(table, sharing):

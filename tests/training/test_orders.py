@@ -1,5 +1,6 @@
 """Networks that share nothing read the rows of their own labels, and come to the same."""
 
+import warnings
 from collections import Counter
 from itertools import pairwise
 
@@ -13,12 +14,14 @@ from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
 from skmtl import MultiTaskNetClassifierRegressor
+from skmtl.estimators._building import batch_size_by_task
 from skmtl.heads import Layout
+from skmtl.inspection._probes import draw_rows
 from skmtl.layers import Inputs
 from skmtl.model_selection import MultiTaskGridSearchCV
 from skmtl.sharing import Hard, Independent
-from skmtl.training import BatchIterator, NetworkSpec, Objective, _orders
-from skmtl.training._orders import MOST_LABELLED, TaskRows
+from skmtl.training import BatchIterator, NetworkSpec, Objective, _orders, pays_by_task
+from skmtl.training._orders import LabelledRows
 from skmtl.training._written import WrittenBackward
 from skmtl.trunks import MLP, ModuleTrunk, TabM
 from skmtl.weighting import Fixed
@@ -46,7 +49,7 @@ def drawn(counts, n=60):
 )
 def test_each_labelled_row_comes_once_and_tasks_are_spread_evenly(counts, n_batches, is_drawn):
     labelled, members = drawn(counts)
-    rows = TaskRows.of(labelled, members)
+    rows = LabelledRows.of(labelled, members)
     order = rows.order(n_batches, generator() if is_drawn else None)
     assert order.rows.shape == order.counts.shape == (2 * len(counts), order.rows.shape[1])
     size = order.rows.shape[1] // n_batches
@@ -63,7 +66,7 @@ def test_each_labelled_row_comes_once_and_tasks_are_spread_evenly(counts, n_batc
 
 def test_the_order_is_the_generators():
     labelled, members = drawn([30, 20])
-    rows = TaskRows.of(labelled, members)
+    rows = LabelledRows.of(labelled, members)
     first, again, other = (rows.order(3, generator(seed)).rows for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -71,10 +74,9 @@ def test_the_order_is_the_generators():
     assert not torch.equal(rows.order(3, given).rows, rows.order(3, given).rows)
 
 
-@pytest.mark.parametrize(("share", "pays"), [(MOST_LABELLED, True), (MOST_LABELLED + 0.1, False)])
-def test_they_do_so_where_labels_are_few(share, pays):
-    labelled, members = drawn([5, int(share * 60)])
-    assert (TaskRows.of(labelled, members[:1]) is not None) == pays
+@pytest.mark.parametrize(("n_labelled", "pays"), [(0, True), (30, True), (31, False), (60, False)])
+def test_they_do_so_where_labels_are_few(n_labelled, pays):
+    assert pays_by_task(60, n_labelled) == pays
 
 
 def sparse_table(n=50, **options):
@@ -155,7 +157,11 @@ def test_who_may_read_rows_of_its_own():
     assert reads(Independent(), MLP((4,)))
     assert not reads(Hard(), MLP((4,)))
     with_batch_norm = ModuleTrunk(lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)))
+    without_weights = ModuleTrunk(
+        lambda: nn.BatchNorm1d(5, affine=False, track_running_stats=False)
+    )
     assert not reads(Independent(), with_batch_norm)
+    assert not reads(Independent(), without_weights)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -236,14 +242,38 @@ def test_bagged_members_are_those_over_all_rows_too(sites, monkeypatch):
     assert est.score(*sites) == pytest.approx(other.score(*sites), abs=0.05)
 
 
-def test_a_task_takes_the_steps_of_a_fit_of_its_own(sites):
-    """Batches are counted by labels: no step moves a net by momentum alone."""
+def test_batches_are_counted_by_the_labels_of_the_largest_task(sites):
     X, Y = sites
     est = make(batch_size=8).fit(X, Y)
     most = int(Y.notna().sum().max())
     steps = est.net_.optimizer_.state[next(est.net_.module_.parameters())]["step"]
     assert float(steps.max()) == 6 * -(-most // 8)
-    assert make(batch_size="auto").fit(X, Y).net_.batch_size == 32
+    assert make().fit(X, Y).net_.batch_size == most // 10
+    assert make(sharing="hard").fit(X, Y).net_.batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("n_labelled", "size"), [(2, 4), (39, 4), (60, 6), (250, 25), (1_000, 32), (9_000, 256)]
+)
+def test_an_epoch_of_few_labels_has_ten_steps(n_labelled, size):
+    assert batch_size_by_task(n_labelled) == size
+
+
+def test_rows_that_judge_may_have_all_labels_or_those_of_one_task(sites):
+    X, Y = sites
+    dense = pd.DataFrame({name: Y[name].dropna().iloc[:10].to_numpy() for name in Y})
+    params = {"early_stopping": "auto", "max_epochs": 3}
+    for Y_val in (dense, dense[["north"]].reindex(columns=Y.columns)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # three tasks are not judged
+            est = make(**params).fit(X, Y, X_val=X.iloc[:10], y_val=Y_val)
+        assert est.history_["valid_loss_north"].notna().all()
+
+
+def test_rows_are_drawn_of_a_table_by_task():
+    data = sparse_table().pack().by_task(1)
+    batch = draw_rows(data, 30, generator())
+    assert batch.x.shape == (30, 5)
 
 
 @pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"dropout": 0.2}], ids=str)
@@ -282,6 +312,6 @@ def test_steps_of_different_numbers_of_tasks_are_pairwise_alike(sites):
     orders = []
     for tasks in (["north", "east"], ["north", "east", "west"]):
         labelled = torch.tensor(Y[tasks].notna().to_numpy().T)
-        orders.append(TaskRows.of(labelled, [torch.arange(len(X))]).order(4, None))
+        orders.append(LabelledRows.of(labelled, [torch.arange(len(X))]).order(4, None))
     for first, second in pairwise(orders):
         assert torch.equal(first.rows[:2], second.rows[:2])
