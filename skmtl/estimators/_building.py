@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,7 +46,8 @@ def build_net(
     estimator: Any,
     inputs: Inputs,
     tasks: tuple[Task, ...],
-    n_rows: tuple[int, int],
+    n_rows: int,
+    most_labels: Callable[[], int],
     seeds: Seeds,
     encoding: PiecewiseLinearEncoding | None = None,
 ) -> TaskNet:
@@ -59,9 +61,10 @@ def build_net(
         What is known of the encoded features.
     tasks : tuple of Task
         The tasks.
-    n_rows : (int, int)
-        Number of training rows, and of those with a label of the task that has most, for
-        ``batch_size="auto"``.
+    n_rows : int
+        Number of training rows, for ``batch_size="auto"``.
+    most_labels : callable
+        Returns how many of them have a label of the task that has most, for the same.
     seeds : Seeds
         Sources of randomness.
     encoding : PiecewiseLinearEncoding or None, default=None
@@ -89,8 +92,9 @@ def build_net(
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
     batch_size = estimator.batch_size
     if isinstance(batch_size, str):
-        is_by_task = network.reads_by_task and pays_by_task(*n_rows)
-        batch_size = batch_size_by_task(n_rows[1]) if is_by_task else batch_size_for(n_rows[0])
+        batch_size = batch_size_for(n_rows)
+        if network.reads_by_task and pays_by_task(n_rows, n_labelled := most_labels()):
+            batch_size = batch_size_by_task(n_labelled)
         batch_size = max(1, batch_size >> estimator._n_halved)
     return TaskNet(
         network.to(device=device, dtype=dtype),

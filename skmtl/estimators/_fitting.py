@@ -114,8 +114,8 @@ def fit_net(
         if train.draws is not None:
             train_data, left_out = _bagged(train_data, train.draws)
             valid_data = left_out if prepared.stops and valid is None else valid_data
-        n_labelled = train.most_labels(estimator.tasks_)
-        if net.module_.reads_by_task and pays_by_task(len(train), n_labelled):
+        reads_by_task = net.module_.reads_by_task
+        if reads_by_task and pays_by_task(len(train), train.most_labels(estimator.tasks_)):
             n_members = net.module_.n_members
             train_data = train_data.by_task(n_members)
             valid_data = None if valid_data is None else valid_data.by_task(n_members)
@@ -234,13 +234,14 @@ def _new_net(
     if not is_own and not isinstance(estimator._preprocess, FeatureEncoder):
         memo.once(("scales", id(train)), lambda: _warn_of_scales(inputs, estimator.preprocess))
     encoding = _encoding(estimator, inputs, train, memo)
-    n_rows = len(train), train.most_labels(estimator.tasks_)
+    most_labels = partial(train.most_labels, estimator.tasks_)
 
     def like(n_members: int, seeds: Seeds | None = None) -> TaskNet:
         seeds = seeds or Seeds.spawn(np.random.RandomState(0))
         part = copy.copy(estimator)
         part.n_members_ = n_members
-        net = build_net(part, inputs, estimator.tasks_, n_rows, seeds, encoding)
+        tasks, n_rows = estimator.tasks_, len(train)
+        net = build_net(part, inputs, tasks, n_rows, most_labels, seeds, encoding)
         return net.initialize()
 
     return like(estimator.n_members_, seeds), like
