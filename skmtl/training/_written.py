@@ -17,7 +17,7 @@ from skmtl.training._task_gradients import (
     LinearHeadGradients,
     choose_wrt,
 )
-from skmtl.training._written_heads import CommonHeads, OwnHeads
+from skmtl.training._written_heads import CommonHeads, OwnHeads, as_type
 from skmtl.weighting import TaskGradients
 
 
@@ -95,7 +95,7 @@ class WrittenBackward:
             for weight, bias in zip(self._weights, self._biases, strict=True):
                 h = torch.baddbmm(bias, h, weight).relu_()
                 inputs.append(h)
-            z = heads.outputs(h).to(self._dtype)
+            z = as_type(heads.outputs(h), self._dtype)
         losses, by_z = objective.losses_and_gradients(z, targets)
         if self._constant is not None:
             if self._by_row is not None:
@@ -136,12 +136,12 @@ class WrittenBackward:
 
     def _chain(self, delta: Tensor, inputs: list[Tensor]) -> None:
         """Set the gradients of the hidden layers, from that by what the heads read."""
-        delta = delta.to(inputs[-1].dtype)
+        dtype, delta = self._dtype, as_type(delta, inputs[-1].dtype)
         with self._products:
             for i in range(len(self._weights) - 1, -1, -1):
                 delta = torch.ops.aten.threshold_backward(delta, inputs[i + 1], 0)
-                self._weights[i].grad = torch.bmm(inputs[i].mT, delta).to(self._dtype)
-                self._biases[i].grad = delta.sum(1, keepdim=True, dtype=self._dtype)
+                self._weights[i].grad = as_type(torch.bmm(inputs[i].mT, delta), dtype)
+                self._biases[i].grad = as_type(delta.sum(1, keepdim=True), dtype)
                 if i:
                     delta = torch.bmm(delta, self._weights[i].mT)
 
@@ -158,7 +158,7 @@ class WrittenBackward:
     def _by_parameters(self, by_z: Tensor, inputs: list[Tensor]) -> Tensor:
         """Compute the gradients of tasks by the hidden layers: (member, task, coordinate)."""
         n_tasks = self.objective.layout.n_tasks
-        inputs = [part.to(self._dtype) for part in inputs]
+        inputs = [as_type(part, self._dtype) for part in inputs]
         by_row = by_z.mT.unsqueeze(-1) * self._heads.weight.mT.unsqueeze(1)
         delta = by_row  # (member, sample, output row, feature)
         if n_tasks != by_row.shape[2]:
