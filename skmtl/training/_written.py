@@ -25,8 +25,9 @@ class WrittenBackward:
     """Losses and gradients of the default network, without autograd.
 
     The products are autograd's, but no graph is recorded and walked, and no module called:
-    an epoch of 20,000 rows in batches of 256 takes 25 ms in place of 36 with one task, and
-    35 in place of 47 with ten (benchmarks/fit_speed.py).
+    an epoch of 20,000 rows in batches of 256 takes 25 ms in place of 36 with one task, 35 in
+    place of 47 with ten, and 158 in place of 214 with a net for each of ten
+    (benchmarks/fit_speed.py).
 
     Parameters
     ----------
