@@ -144,6 +144,7 @@ PUBLIC = {
         "memory_advice",
         "null_losses",
         "parameter_gradients",
+        "pays_by_task",
         "resolve_optimizer",
         "split_callbacks",
         "task_gradients",
