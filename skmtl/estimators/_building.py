@@ -10,6 +10,7 @@ import torch
 
 from skmtl._numbers import is_number
 from skmtl._strategy import resolve, strategies
+from skmtl.estimators._batch_size import choose_batch_size
 from skmtl.heads import HeadSpec, Layout
 from skmtl.layers import UNWEIGHTED, Inputs, PiecewiseLinearEncoding, Seeds
 from skmtl.penalties import L21, resolve_penalties
@@ -20,20 +21,11 @@ from skmtl.training import (
     Objective,
     TaskNet,
     choose_wrt,
-    pays_by_task,
     resolve_optimizer,
     split_callbacks,
 )
 from skmtl.trunks import MLP, ModuleTrunk, Trunk
 from skmtl.weighting import resolve_weighting
-
-#: Batch size by number of training rows: (rows below, size).
-BATCH_SIZES = ((1_500, 32), (4_000, 64), (8_000, 128))
-LARGEST_BATCH = 256
-
-#: Where nets read the rows of their own labels: batches of an epoch, and labels of the largest task
-#: in a batch, at least.
-LEAST_BATCHES, LEAST_LABELS = 10, 4
 
 #: Bins of a number with ``n_bins="auto"``, for so many numbers at most, and bins in all.  A number
 #: of few values has fewer: hundreds of counts, mostly 0, make little more columns than they are.
@@ -90,17 +82,16 @@ def build_net(
     network.mixed_precision = estimator.dtype == "bfloat16"
     if objective.weighting.needs_gradients:
         choose_wrt(network, objective.weighting)  # tells at once if there is nothing to compare
-    batch_size = estimator.batch_size
-    if isinstance(batch_size, str):
-        batch_size = batch_size_for(n_rows)
-        if network.reads_by_task and pays_by_task(n_rows, n_labelled := most_labels()):
-            batch_size = batch_size_by_task(n_labelled)
-        batch_size = max(1, batch_size >> estimator._n_halved)
     return TaskNet(
         network.to(device=device, dtype=dtype),
         criterion=objective.to(device=device, dtype=dtype),
         generator=seeds.shuffle,
-        **_settings(estimator, network.mixing, device, batch_size),
+        **_settings(
+            estimator,
+            network.mixing,
+            device,
+            choose_batch_size(estimator, network, n_rows, most_labels),
+        ),
     )
 
 
@@ -214,40 +205,6 @@ def width_of(dtype: str) -> str:
         In bfloat16 products alone are computed, of what is kept in float32.
     """
     return "float32" if dtype == "bfloat16" else dtype
-
-
-def batch_size_for(n_rows: int) -> int:
-    """Choose a batch size by the number of training rows.
-
-    Parameters
-    ----------
-    n_rows : int
-        Training rows.
-
-    Returns
-    -------
-    int
-        32 below 1,500 rows, 64 below 4,000, 128 below 8,000, then 256: small data need many
-        steps per epoch, large data fast ones.
-    """
-    return next((size for below, size in BATCH_SIZES if n_rows < below), LARGEST_BATCH)
-
-
-def batch_size_by_task(n_labelled: int) -> int:
-    """Choose a batch size for nets that read the rows of their own labels.
-
-    Parameters
-    ----------
-    n_labelled : int
-        Labels of the task that has most of them.
-
-    Returns
-    -------
-    int
-        As :func:`batch_size_for` that number, but a tenth of it at most, and 4 at least: an epoch
-        of few labels is otherwise one step, and early stopping counts epochs.
-    """
-    return min(batch_size_for(n_labelled), max(LEAST_LABELS, n_labelled // LEAST_BATCHES))
 
 
 def choose_bins(estimator: Any, numbers: tuple[int, ...] | None, *, is_sparse: bool) -> int:

@@ -23,7 +23,7 @@ from skmtl.training._memory import memory_advice as memory_advice
 from skmtl.training._net import TaskNet as TaskNet
 from skmtl.training._network import EVALUATION_ROWS as EVALUATION_ROWS
 from skmtl.training._network import Network as Network
-from skmtl.training._network import NetworkSpec as NetworkSpec
+from skmtl.training._network_spec import NetworkSpec as NetworkSpec
 from skmtl.training._objective import Objective as Objective
 from skmtl.training._optimizer import FusedAdamW as FusedAdamW
 from skmtl.training._optimizer import resolve_optimizer as resolve_optimizer

@@ -5,22 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skmtl.heads import Layout, StackedHeads
-from skmtl.layers import (
-    COPY_OF_MODULE,
-    Inputs,
-    PiecewiseLinearEncoding,
-    Seeds,
-    StackedLinear,
-    is_weight,
-)
+from skmtl.heads import StackedHeads
+from skmtl.layers import COPY_OF_MODULE, StackedLinear, is_weight
 from skmtl.training._batches import BatchTargets
 from skmtl.training._evaluator import Evaluator
 
@@ -29,6 +21,24 @@ EVALUATION_ROWS = 4096
 
 #: Entries between two blocks that they may have together, 16 MB in float64: more is no faster.
 EVALUATION_ENTRIES = 1 << 21
+
+
+def as_type(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what a product made in a type; torch's own call takes a microsecond to find that it is.
+
+    Parameters
+    ----------
+    part : Tensor
+        In that type, or a narrower one.
+    dtype : torch.dtype
+        The type.
+
+    Returns
+    -------
+    Tensor
+        The same where that is its type.
+    """
+    return part if part.dtype == dtype else part.to(dtype)
 
 
 class Network(nn.Module):
@@ -94,7 +104,7 @@ class Network(nn.Module):
                 z = self.body.outputs(self.encode(x), self.heads)
             else:
                 z = self.heads(self.represent(x))
-        return self.body.finish(self.widened(z), targets)
+        return self.body.finish(as_type(z, self.heads.output.weight.dtype), targets)
 
     def products(self) -> AbstractContextManager[Any]:
         """Return the context of the products: torch's autocast, where they are to be narrower.
@@ -109,21 +119,6 @@ class Network(nn.Module):
         device = self.heads.output.weight.device.type
         # Without its cache of narrow weights: within a block of the user's, that would outlive the step.
         return torch.autocast(device, torch.bfloat16, cache_enabled=False)
-
-    def widened(self, part: Tensor) -> Tensor:
-        """Return what products made in the type of the weights.
-
-        Parameters
-        ----------
-        part : Tensor
-            In that type, or a narrower one.
-
-        Returns
-        -------
-        Tensor
-            The same where that is its type.
-        """
-        return part.to(self.heads.output.weight.dtype) if self.mixed_precision else part
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode features as the body reads them.
@@ -159,7 +154,8 @@ class Network(nn.Module):
             lead = [1] * (x.dim() - 1 - self.n_input_axes)
             x = x.repeat(*lead, k, *[1] * self.n_input_axes)
         with self.products():
-            h = self.widened(self.body(x))  # (member, task or 1, submodel*sample, feature)
+            h = self.body(x)  # (member, task or 1, submodel*sample, feature)
+        h = as_type(h, self.heads.output.weight.dtype)
         return h if k == 1 else h.unflatten(2, (k, -1)).transpose(1, 2).flatten(0, 1)
 
     @property
@@ -346,93 +342,3 @@ def _first_layers(trunk: Sequence[tuple[str, Tensor]]) -> list[Tensor]:
         stack = name.partition(".blocks.")[0] if ".blocks." in name else ""
         found.setdefault((stack, copies and copies[1]), parameter)
     return embeddings or list(found.values())
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """What it takes to build the network.
-
-    Parameters
-    ----------
-    sharing : Sharing
-        How tasks share.
-    trunk : Trunk
-        Features to representation.
-    head_layer_sizes : tuple of int
-        Hidden layers of each head.
-    activation : str or type
-        Activation of the heads' hidden layers.
-    encoding : PiecewiseLinearEncoding or None, default=None
-        What the features go through before the trunk.
-    """
-
-    sharing: Any
-    trunk: Any
-    head_layer_sizes: Any
-    activation: Any
-    encoding: PiecewiseLinearEncoding | None = None
-
-    def build(self, inputs: Inputs, layout: Layout, seeds: Seeds, n_members: int = 1) -> Network:
-        """Build the network with fresh weights.
-
-        Parameters
-        ----------
-        inputs : Inputs
-            What is known of the features.
-        layout : Layout
-            Tasks and their output rows.
-        seeds : Seeds
-            Sources of randomness.
-        n_members : int, default=1
-            Number of networks side by side.
-
-        Returns
-        -------
-        Network
-            On the CPU, in float32.
-
-        Raises
-        ------
-        ValueError
-            If samples have more than one axis and the trunk does not take that.
-        """
-        if len(inputs.shape) != 1 and not self.trunk.takes_arrays:
-            raise ValueError(
-                f"The trunk {self.trunk!r} takes tables, X of shape (n_samples, n_features). "
-                f"Found samples of shape {inputs.shape}. Use a trunk that takes arrays, such "
-                "as CNN or ModuleTrunk."
-            )
-        if self.encoding is not None:
-            inputs = replace(inputs, shape=(self.encoding.out_features,))
-        body = self.sharing.build(
-            self.trunk, inputs=inputs, layout=layout, n_members=n_members, seeds=seeds
-        )
-        n_submodels = self.trunk.n_submodels
-        heads = StackedHeads(
-            layout,
-            body.out_features,
-            n_members * n_submodels,
-            seeds,
-            self.head_layer_sizes,
-            self.activation,
-        )
-        shapes = [inputs.shape, *(block.output_shape for block in self.trunk.blocks(inputs))]
-        n_copies = max(_n_copies(body.trunk), n_members)
-        widest = max(int(np.prod(shape)) for shape in shapes) * n_copies
-        row_size = n_submodels * max(widest, n_members * layout.n_tasks * body.out_features)
-        return Network(
-            body,
-            heads,
-            n_submodels=n_submodels,
-            row_size=row_size,
-            n_input_axes=len(inputs.shape),
-            encoding=self.encoding,
-            follows_dtype=self.trunk.follows_dtype,
-        )
-
-
-def _n_copies(trunk: nn.Module) -> int:
-    """Return the largest number of copies of a block that are computed at once."""
-    copies = [getattr(module, "copies", None) for module in trunk.modules()]
-    of_modules = [len(listed) for listed in copies if isinstance(listed, nn.ModuleList)]
-    return max(of_modules or [1, *(len(parameter) for parameter in trunk.parameters())])

@@ -10,14 +10,14 @@ from torch import Tensor
 from skmtl.layers import StackedLinear, spread_members
 from skmtl.training._backward import StepResult, add_gradients
 from skmtl.training._batches import BatchTargets
-from skmtl.training._network import Network
+from skmtl.training._network import Network, as_type
 from skmtl.training._objective import Objective
 from skmtl.training._task_gradients import (
     ComputedGradients,
     LinearHeadGradients,
     choose_wrt,
 )
-from skmtl.training._written_heads import CommonHeads, OwnHeads, as_type
+from skmtl.training._written_heads import CommonHeads, OwnHeads, WrittenHeads
 from skmtl.weighting import TaskGradients
 
 
@@ -33,7 +33,7 @@ class WrittenBackward:
     ----------
     hidden : list of StackedLinear
         From the features on, with a ReLU behind each: by member, or by member and task.
-    heads : CommonHeads or OwnHeads
+    heads : WrittenHeads
         What they lead to.
     network : Network
         That they are of.
@@ -46,7 +46,7 @@ class WrittenBackward:
     def __init__(
         self,
         hidden: list[StackedLinear],
-        heads: CommonHeads | OwnHeads,
+        heads: WrittenHeads,
         network: Network,
         objective: Objective,
         wrt: str | None = None,

@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
 from skmtl.heads import HeadGroup, Layout
 from skmtl.layers import StackedLinear
+from skmtl.training._network import as_type
 
 
-def as_type(part: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return what a product made in a type; torch's own call takes a microsecond to find that it is.
-
-    Parameters
-    ----------
-    part : Tensor
-        In that type, or a narrower one.
-    dtype : torch.dtype
-        The type.
-
-    Returns
-    -------
-    Tensor
-        The same where that is its type.
-    """
-    return part if part.dtype == dtype else part.to(dtype)
-
-
-class CommonHeads:
-    """Heads that read one representation.
+class WrittenHeads(ABC):
+    """What the heads compute of their representations, and the gradients.
 
     Parameters
     ----------
     layer : StackedLinear
-        Representation to output rows.
+        Representations to output rows.
+    n_copies : int
+        How many representations the heads read: one for each member, or each of its tasks.
 
     Attributes
     ----------
     weight : Parameter of shape (member, feature, output row)
         The weights.
-    n_copies : int
-        How many representations they read.
     """
 
-    def __init__(self, layer: StackedLinear) -> None:
+    def __init__(self, layer: StackedLinear, n_copies: int) -> None:
         self.weight, self._bias = layer.weight, layer.bias
-        self.n_copies = len(self.weight)
+        self.n_copies = n_copies
 
+    @abstractmethod
     def outputs(self, h: Tensor) -> Tensor:
         """Compute the output rows.
 
         Parameters
         ----------
-        h : Tensor of shape (member, sample, feature)
+        h : Tensor of shape (copy, sample, feature)
             What the heads read.
 
         Returns
@@ -60,23 +46,8 @@ class CommonHeads:
         Tensor of shape (member, output row, sample)
             Outputs.
         """
-        # Transposed, so that the samples are last.
-        return torch.baddbmm(self._bias.mT, self.weight.mT, h.mT)
 
-    def set_gradients(self, by_z: Tensor, h: Tensor) -> None:
-        """Set the gradients of weights and intercepts.
-
-        Parameters
-        ----------
-        by_z : Tensor of shape (member, output row, sample)
-            Gradient by the outputs.
-        h : Tensor of shape (member, sample, feature)
-            What the heads read.
-        """
-        # In the order in which the product is fast: (member, output row, feature).
-        self.weight.grad = as_type(torch.bmm(by_z, h), by_z.dtype).mT.contiguous()
-        self._bias.grad = by_z.sum(2).unsqueeze(1)
-
+    @abstractmethod
     def back(self, by_z: Tensor) -> Tensor:
         """Compute the gradient by what the heads read.
 
@@ -87,13 +58,54 @@ class CommonHeads:
 
         Returns
         -------
-        Tensor of shape (member, sample, feature)
-            Summed over the tasks.
+        Tensor of shape (copy, sample, feature)
+            Summed over the tasks that read it.
         """
+
+    @abstractmethod
+    def _by_weight(self, by_z: Tensor, h: Tensor) -> Tensor:
+        """Compute the gradient by the weights: (member, output row, feature)."""
+
+    def set_gradients(self, by_z: Tensor, h: Tensor) -> None:
+        """Set the gradients of weights and intercepts.
+
+        Parameters
+        ----------
+        by_z : Tensor of shape (member, output row, sample)
+            Gradient by the outputs.
+        h : Tensor of shape (copy, sample, feature)
+            What the heads read.
+        """
+        self.weight.grad = as_type(self._by_weight(by_z, h), by_z.dtype).mT.contiguous()
+        self._bias.grad = by_z.sum(2).unsqueeze(1)
+
+
+class CommonHeads(WrittenHeads):
+    """Heads of a member that read one representation.
+
+    Parameters
+    ----------
+    layer : StackedLinear
+        Representation to output rows.
+    """
+
+    def __init__(self, layer: StackedLinear) -> None:
+        super().__init__(layer, len(layer.weight))
+
+    def outputs(self, h: Tensor) -> Tensor:
+        """Compute the output rows."""
+        # Transposed, so that the samples are last.
+        return torch.baddbmm(self._bias.mT, self.weight.mT, h.mT)
+
+    def back(self, by_z: Tensor) -> Tensor:
+        """Compute the gradient by what the heads read."""
         return torch.bmm(by_z.mT, self.weight.mT)
 
+    def _by_weight(self, by_z: Tensor, h: Tensor) -> Tensor:
+        return torch.bmm(by_z, h)  # in the order in which the product is fast
 
-class OwnHeads:
+
+class OwnHeads(WrittenHeads):
     """Heads of which each reads the representation of its task.
 
     Parameters
@@ -102,22 +114,14 @@ class OwnHeads:
         Representations to output rows.
     layout : Layout
         Which rows belong to which task.
-
-    Attributes
-    ----------
-    weight : Parameter of shape (member, feature, output row)
-        The weights.
-    n_copies : int
-        How many representations they read.
     """
 
     def __init__(self, layer: StackedLinear, layout: Layout) -> None:
-        self.weight, self._bias = layer.weight, layer.bias
-        self.n_copies = len(self.weight) * layout.n_tasks
+        super().__init__(layer, len(layer.weight) * layout.n_tasks)
         self._layout = layout
 
     def outputs(self, h: Tensor) -> Tensor:
-        """Compute the output rows, as :meth:`CommonHeads.outputs`, of h (copy, sample, feature)."""
+        """Compute the output rows."""
         h = self._by_task(h)
         z = [
             (self._weights(group) @ h[:, group.tasks].mT).flatten(1, 2)
@@ -125,23 +129,19 @@ class OwnHeads:
         ]
         return _joined(z).add_(self._bias.mT)
 
-    def set_gradients(self, by_z: Tensor, h: Tensor) -> None:
-        """Set the gradients of weights and intercepts, as :meth:`CommonHeads.set_gradients`."""
-        h = self._by_task(h)
-        by_weight = [
-            (group.outputs(by_z) @ h[:, group.tasks]).flatten(1, 2) for group in self._layout.groups
-        ]
-        self.weight.grad = as_type(_joined(by_weight), by_z.dtype).mT.contiguous()
-        self._bias.grad = by_z.sum(2).unsqueeze(1)
-
     def back(self, by_z: Tensor) -> Tensor:
-        """Compute the gradient by what the heads read: (copy, sample, feature)."""
+        """Compute the gradient by what the heads read."""
         parts = []
         for group in self._layout.groups:
             own, weight = group.outputs(by_z).mT, self._weights(group)
             # A product over one output is slow.
             parts.append(own * weight if group.width == 1 else own @ weight)
         return _joined(parts).flatten(0, 1)
+
+    def _by_weight(self, by_z: Tensor, h: Tensor) -> Tensor:
+        h = self._by_task(h)
+        groups = self._layout.groups
+        return _joined([(g.outputs(by_z) @ h[:, g.tasks]).flatten(1, 2) for g in groups])
 
     def _by_task(self, h: Tensor) -> Tensor:
         """View copies as (member, task, ...)."""

@@ -6,7 +6,8 @@ import torch
 
 from skmtl import MultiTaskNetClassifierRegressor, MultiTaskNetRegressor
 from skmtl.estimators import _fitting
-from skmtl.estimators._building import MOST_BINS, batch_size_for, choose_device, resolve_trunk
+from skmtl.estimators._batch_size import batch_size_for
+from skmtl.estimators._building import MOST_BINS, choose_device, resolve_trunk
 from skmtl.layers import bin_edges
 from skmtl.trunks import MLP
 

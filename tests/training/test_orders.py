@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
 
 from skmtl import MultiTaskNetClassifierRegressor
-from skmtl.estimators._building import batch_size_by_task
+from skmtl.estimators._batch_size import batch_size_by_task
 from skmtl.heads import Layout
 from skmtl.inspection._probes import draw_rows
 from skmtl.layers import Inputs
